@@ -1,0 +1,230 @@
+-- The records of graphql-idempotency. By hand, with the schema as a variable:
+--   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -v schema=graphql_idempotency -f 0001_record.sql
+
+create schema if not exists :"schema";
+
+create table :"schema".migration (
+  version integer not null,
+  name text not null,
+  applied_at timestamptz not null default clock_timestamp(),
+  constraint migration_pkey primary key (version)
+);
+comment on table :"schema".migration is 'Which migrations this schema has. A released migration never changes.';
+
+create table :"schema".store (
+  singleton boolean not null default true,
+  store_id uuid not null default gen_random_uuid(),
+  envelope_secret bytea not null default sha256(
+    uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+  ),
+  created_at timestamptz not null default clock_timestamp(),
+  constraint store_pkey primary key (singleton),
+  constraint store_is_one_row check (singleton)
+);
+comment on table :"schema".store is 'What tells this store from every other, and signs what leaves it for the fast tier.';
+comment on column :"schema".store.envelope_secret is 'Key of the HMAC over the envelopes in Redis.';
+
+insert into :"schema".store default values;
+
+create type :"schema".record_mode as enum ('transaction', 'lease');
+create type :"schema".record_state as enum ('pending', 'completed', 'unknown');
+create type :"schema".record_outcome as enum ('result', 'error', 'omitted');
+
+-- Fixed-width columns first: no padding between them.
+create table :"schema".record (
+  completed_at timestamptz,
+  expires_at timestamptz,
+  takeover_after timestamptz,
+  sweep_after timestamptz,
+  lease_until timestamptz,
+  fence bigint,
+  mode :"schema".record_mode not null,
+  state :"schema".record_state not null,
+  outcome :"schema".record_outcome,
+  attempt integer not null default 1,
+  fingerprint_version smallint not null,
+  codec_version smallint,
+  identity bytea not null,
+  scope_hash bytea not null,
+  fingerprint bytea not null,
+  coordinate text not null,
+  encryption_key_id text,
+  body bytea,
+  constraint record_pkey primary key (identity),
+  constraint record_identity_length check (octet_length(identity) = 32),
+  constraint record_scope_hash_length check (octet_length(scope_hash) = 32),
+  constraint record_fingerprint_length check (octet_length(fingerprint) = 32),
+  constraint record_attempt_positive check (attempt >= 1),
+  constraint record_transaction_is_completed check (mode <> 'transaction' or state = 'completed'),
+  constraint record_lease_is_fenced check (mode <> 'lease' or fence is not null),
+  constraint record_pending_has_lease check (state <> 'pending' or lease_until is not null),
+  constraint record_completed_has_outcome check (
+    (state = 'completed') = (outcome is not null)
+    and (state = 'completed') = (completed_at is not null)
+    and (state = 'completed') = (expires_at is not null)
+    and (state = 'completed') = (takeover_after is not null)
+    and (state = 'completed') = (codec_version is not null)
+  ),
+  constraint record_only_completed_is_swept check (sweep_after is null or state = 'completed'),
+  constraint record_only_completed_has_body check (body is null or state = 'completed'),
+  constraint record_tombstone_follows_retention check (takeover_after >= expires_at)
+);
+comment on table :"schema".record is 'One row per identity: what was asked, and the first answer.';
+comment on column :"schema".record.identity is 'SHA-256 over namespace, scope and key. The primary key decides who commits.';
+comment on column :"schema".record.scope_hash is 'SHA-256 over namespace and scope: whose rows these are, for erasure.';
+comment on column :"schema".record.fingerprint is 'SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.';
+comment on column :"schema".record.fence is 'Lease mode: the token that every write of an attempt must match.';
+comment on column :"schema".record.lease_until is 'Lease mode: until when the claim lives without renewal.';
+comment on column :"schema".record.body is 'The encoded result or error; null once it was swept, erased or omitted.';
+comment on column :"schema".record.expires_at is 'Until when the record replays.';
+comment on column :"schema".record.takeover_after is 'From when the key may be executed anew. Not before expires_at.';
+comment on column :"schema".record.sweep_after is 'When the sweeper has work here next: first the body, then the row.';
+
+create index record_sweep_after_idx on :"schema".record (sweep_after);
+
+-- The claim's second half: settings for this transaction, the courtesy lock, and the row as it is now.
+-- A volatile function reads with a new snapshot for each of its statements, so the row that it returns is
+-- no older than the lock. Were it one snapshot, a holder that commits between snapshot and lock would be
+-- missed, and the effect executed only to be rolled back at the record statement.
+create function :"schema".claim(
+  p_identity bytea,
+  p_attempt text,
+  p_transaction_timeout_ms integer,
+  p_lock_timeout_ms integer,
+  p_connection_check_ms integer
+)
+returns table (
+  granted boolean,
+  in_recovery boolean,
+  claim_role text,
+  claim_authorization text,
+  claim_synchronous_commit text,
+  clock_ms double precision,
+  mode text,
+  state text,
+  outcome text,
+  attempt integer,
+  lease_until_ms double precision,
+  completed_ms double precision,
+  expires_ms double precision,
+  takeover_ms double precision,
+  fingerprint_version smallint,
+  fingerprint bytea,
+  codec_version smallint,
+  encryption_key_id text,
+  body bytea
+)
+language plpgsql
+volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+#variable_conflict use_column
+begin
+  perform set_config('idempotency.attempt', p_attempt, true),
+    set_config('statement_timeout', p_transaction_timeout_ms::text, true),
+    set_config('idle_in_transaction_session_timeout', p_transaction_timeout_ms::text, true),
+    set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  if p_connection_check_ms > 0 then
+    perform set_config('client_connection_check_interval', p_connection_check_ms::text, true);
+  end if;
+
+  granted := pg_try_advisory_xact_lock(
+    ('x' || encode(substring(p_identity from 1 for 8), 'hex'))::bit(64)::bigint
+  );
+  in_recovery := pg_is_in_recovery();
+  claim_role := current_setting('role');
+  claim_authorization := session_user;
+  claim_synchronous_commit := current_setting('synchronous_commit');
+
+  select
+    r.mode::text, r.state::text, r.outcome::text, r.attempt,
+    extract(epoch from r.lease_until) * 1000,
+    extract(epoch from r.completed_at) * 1000,
+    extract(epoch from r.expires_at) * 1000,
+    extract(epoch from r.takeover_after) * 1000,
+    r.fingerprint_version, r.fingerprint, r.codec_version, r.encryption_key_id, r.body
+  into
+    mode, state, outcome, attempt, lease_until_ms, completed_ms, expires_ms, takeover_ms,
+    fingerprint_version, fingerprint, codec_version, encryption_key_id, body
+  from record as r
+  where r.identity = p_identity;
+
+  clock_ms := extract(epoch from clock_timestamp()) * 1000;
+  return next;
+end
+$$;
+comment on function :"schema".claim is 'Begins an attempt inside the transaction just begun, and reads the record.';
+
+-- The record statement. It raises when it wrote no row: where it travels together with COMMIT, a statement
+-- that writes nothing without raising would let that COMMIT publish a second effect.
+create function :"schema".complete(
+  p_attempt text,
+  p_identity bytea,
+  p_scope_hash bytea,
+  p_coordinate text,
+  p_fingerprint_version smallint,
+  p_fingerprint bytea,
+  p_outcome text,
+  p_codec_version smallint,
+  p_body bytea,
+  p_ttl_ms double precision,
+  p_tombstone_ttl_ms double precision
+)
+returns table (clock_ms double precision, completed_ms double precision, expires_ms double precision, takeover_ms double precision)
+language plpgsql
+volatile
+set search_path = pg_catalog, :"schema", pg_temp
+as $$
+#variable_conflict use_column
+declare
+  moment constant timestamptz := clock_timestamp();
+  expiry constant timestamptz := moment + p_ttl_ms * interval '1 millisecond';
+  takeover constant timestamptz := expiry + p_tombstone_ttl_ms * interval '1 millisecond';
+begin
+  -- The marker lives exactly as long as the claim's transaction. It is missing when somebody ended that
+  -- transaction underneath: then this statement would commit alone, behind an effect that it cannot undo.
+  if current_setting('idempotency.attempt', true) is distinct from p_attempt then
+    raise exception using errcode = 'GI002', message = 'the transaction of this attempt has ended';
+  end if;
+
+  insert into record as r (
+    completed_at, expires_at, takeover_after, sweep_after, mode, state, outcome,
+    fingerprint_version, codec_version, identity, scope_hash, fingerprint, coordinate, body
+  )
+  values (
+    moment, expiry, takeover, expiry, 'transaction', 'completed', p_outcome::record_outcome,
+    p_fingerprint_version, p_codec_version, p_identity, p_scope_hash, p_fingerprint, p_coordinate, p_body
+  )
+  on conflict on constraint record_pkey do update set
+    completed_at = excluded.completed_at,
+    expires_at = excluded.expires_at,
+    takeover_after = excluded.takeover_after,
+    sweep_after = excluded.sweep_after,
+    lease_until = null,
+    fence = null,
+    mode = excluded.mode,
+    state = excluded.state,
+    outcome = excluded.outcome,
+    attempt = 1,
+    fingerprint_version = excluded.fingerprint_version,
+    codec_version = excluded.codec_version,
+    scope_hash = excluded.scope_hash,
+    fingerprint = excluded.fingerprint,
+    coordinate = excluded.coordinate,
+    encryption_key_id = null,
+    body = excluded.body
+  where r.state = 'completed' and r.takeover_after <= clock_timestamp();
+  if not found then
+    raise exception using errcode = 'GI001', message = 'another attempt has completed this identity';
+  end if;
+
+  return query select
+    (extract(epoch from clock_timestamp()) * 1000)::double precision,
+    (extract(epoch from moment) * 1000)::double precision,
+    (extract(epoch from expiry) * 1000)::double precision,
+    (extract(epoch from takeover) * 1000)::double precision;
+end
+$$;
+comment on function :"schema".complete is 'Inserts the completed record, or takes an expired one over; raises when neither is possible.';
+
+insert into :"schema".migration (version, name) values (1, '0001_record');

@@ -1,0 +1,71 @@
+/** What a user may say in code. */
+
+import type { GraphQLResolveInfo } from 'graphql';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import type { Pool, PoolConfig } from 'pg';
+import type { Logger } from './logger.ts';
+import type { SettingOptions } from './settings.ts';
+
+/** What more a key must be than 1-255 visible ASCII characters. */
+export type KeyFormat = 'uuid' | RegExp | ((key: string) => boolean);
+
+/** What the request says of its key, for servers other than Apollo Server. */
+export interface RequestKeys {
+  /** The value of the `Idempotency-Key` header; several values if it came several times. */
+  readonly header?: string | readonly string[] | undefined;
+  /** The request's `extensions.idempotencyKey`. */
+  readonly extension?: unknown;
+}
+
+/** The options of `createIdempotency`. The `settings` table has the plain ones with their defaults. */
+export interface IdempotencyOptions<TContext> extends SettingOptions {
+  /**
+   * Says whose key it is: the id of the user, tenant or session. Called once per operation with a key.
+   *
+   * Anything but a non-empty string is IDEMPOTENCY_SCOPE_MISSING. A `GraphQLError` that it throws reaches
+   * the client.
+   */
+  readonly scope: (context: TContext, info: GraphQLResolveInfo) => unknown;
+
+  /**
+   * Runs before every replay and refuses it by throwing: for permissions that may have been revoked since
+   * the first answer. By default the scope suffices.
+   */
+  readonly authorizeReplay?: ((context: TContext, info: GraphQLResolveInfo) => unknown) | undefined;
+
+  /**
+   * Says which thrown errors are remembered and replayed, besides `FinalError`. Errors that Postgres caused
+   * (classes 40, 57 and 08) never are.
+   */
+  readonly storeError?: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
+
+  /** What more a key must be than 1-255 visible ASCII characters. */
+  readonly keyFormat?: KeyFormat | undefined;
+
+  /** A connection string, a pool's configuration, or a pool, which is never closed by the library. */
+  readonly postgres?: string | PoolConfig | Pool | undefined;
+
+  /**
+   * A URL, ioredis options, or a client with fail-fast settings, which is never closed by the library.
+   * `false`: no Redis, whatever the environment says.
+   */
+  readonly redis?: string | RedisOptions | Redis | Cluster | false | undefined;
+
+  /** @defaultValue `console` */
+  readonly logger?: Logger | undefined;
+
+  /** Says where the key of a request is, for servers other than Apollo Server. */
+  readonly requestKeys?: ((context: TContext) => RequestKeys) | undefined;
+}
+
+/** The names of the options that are not plain settings. */
+export const optionNames = [
+  'scope',
+  'authorizeReplay',
+  'storeError',
+  'keyFormat',
+  'postgres',
+  'redis',
+  'logger',
+  'requestKeys',
+] as const satisfies readonly (keyof IdempotencyOptions<unknown>)[];

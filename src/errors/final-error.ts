@@ -1,0 +1,27 @@
+/** The error that a resolver throws when a retry must get the same answer. */
+
+import { GraphQLError } from 'graphql';
+import type { GraphQLErrorExtensions } from 'graphql';
+
+/**
+ * Ends the mutation with an error that is remembered: the transaction is rolled back, the error is stored
+ * under the key, and every retry gets it again. Any other thrown error is forgotten, and a retry executes.
+ *
+ * @example
+ * ```ts
+ * throw new FinalError('The card was declined.', { extensions: { code: 'CARD_DECLINED' } });
+ * ```
+ */
+export class FinalError extends GraphQLError {
+  override readonly name: string = 'FinalError';
+
+  constructor(
+    message: string,
+    options: { readonly extensions?: GraphQLErrorExtensions; readonly cause?: unknown } = {},
+  ) {
+    super(message, options.extensions === undefined ? {} : { extensions: options.extensions });
+    if (options.cause !== undefined) {
+      Object.defineProperty(this, 'cause', { value: options.cause, enumerable: false });
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/** One call of a guarded field: who asks what, decided before anything runs, and never changed after. */
+
+import type { FieldRule } from '../directive/field-rule.ts';
+import type { Fingerprint } from '../fingerprint/fingerprint.ts';
+import type { Identity } from '../key/identity.ts';
+import type { Key } from '../key/key-form.ts';
+
+export interface GuardedCall {
+  readonly coordinate: string;
+  readonly responseName: string;
+  readonly rule: FieldRule;
+  readonly key: Key;
+  readonly identity: Identity;
+  readonly scopeHash: Buffer;
+  readonly fingerprint: Fingerprint;
+  readonly fingerprintVersion: number;
+  readonly ttlMs: number;
+}

@@ -1,0 +1,68 @@
+/** Calls of this process that are looking up or executing one identity. */
+
+import type { CompletedRecord, StoredRecord } from '../record/record.ts';
+
+/** What the first of several simultaneous lookups found out for the others. */
+export type Lookup =
+  | { readonly kind: 'found'; readonly record: StoredRecord; readonly clockMs: number }
+  /** No record: somebody executes, here or elsewhere. */
+  | { readonly kind: 'vacant' }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export class Flight {
+  /** Never rejects. */
+  readonly lookup: Promise<Lookup>;
+  #granted = false;
+  #settle!: (lookup: Lookup) => void;
+
+  constructor() {
+    this.lookup = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** Whether the claim was granted here, so that any other call of the identity is a duplicate in flight. */
+  get granted(): boolean {
+    return this.#granted;
+  }
+
+  found(record: CompletedRecord | StoredRecord, clockMs: number): void {
+    this.#settle({ kind: 'found', record, clockMs });
+  }
+
+  vacant(granted: boolean): void {
+    this.#granted = granted;
+    this.#settle({ kind: 'vacant' });
+  }
+
+  fail(error: unknown): void {
+    this.#settle({ kind: 'failed', error });
+  }
+}
+
+/**
+ * One lookup at a time for each identity. Without it, simultaneous duplicates of one key would take every
+ * connection of the pool, and calls with other keys would wait for them.
+ */
+export class Flights {
+  readonly #flights = new Map<string, Flight>();
+
+  get(identity: Buffer): Flight | undefined {
+    return this.#flights.get(identity.toString('latin1'));
+  }
+
+  /** Runs the work as the identity's flight; it is over when the work is. */
+  async lead<T>(identity: Buffer, work: (flight: Flight) => Promise<T>): Promise<T> {
+    const id = identity.toString('latin1');
+    const flight = new Flight();
+    this.#flights.set(id, flight);
+    try {
+      return await work(flight);
+    } catch (error) {
+      flight.fail(error);
+      throw error;
+    } finally {
+      this.#flights.delete(id);
+    }
+  }
+}

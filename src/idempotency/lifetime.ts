@@ -1,0 +1,134 @@
+/** When the stores open and close: with the first server or call, and with the last server or on demand. */
+
+import type { Config } from '../config/config.ts';
+import { openStores } from '../store/open-stores.ts';
+import type { Stores } from '../store/open-stores.ts';
+import { StoreUnavailableError } from '../store/port.ts';
+import type { DurableStore, FastTier } from '../store/port.ts';
+import type { MigrationResult } from '../store/postgres/migrator.ts';
+import { startSweeper } from '../sweep/sweeper.ts';
+import type { Sweeper } from '../sweep/sweeper.ts';
+
+export class Lifetime {
+  readonly #config: Config;
+  readonly #idle: () => Promise<void>;
+  #connecting: Promise<Stores> | undefined;
+  #opening: Promise<Stores> | undefined;
+  #stores: Stores | undefined;
+  #sweeper: Sweeper | undefined;
+  #servers = 0;
+  #closed = false;
+
+  constructor(config: Config, idle: () => Promise<void>) {
+    this.#config = config;
+    this.#idle = idle;
+  }
+
+  /** The durable tier; opens with its first use where nobody opened it. */
+  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reachable'> = {
+    claim: async (identity) => (await this.#use()).durable.claim(identity),
+    begin: async () => (await this.#use()).durable.begin(),
+    record: async (record) => (await this.#use()).durable.record(record),
+    reachable: async () => (await this.#use()).durable.reachable(),
+  };
+
+  /** The fast tier. Before the stores are open it has seen nothing. */
+  readonly fast: Pick<FastTier, 'recall' | 'remember'> = {
+    recall: async (identity) => this.#stores?.fast.recall(identity),
+    remember: (...written) => this.#stores?.fast.remember(...written),
+  };
+
+  async open(): Promise<void> {
+    await this.#open();
+  }
+
+  async migrate(): Promise<MigrationResult> {
+    return (await this.#connect()).migrate();
+  }
+
+  async sweep(): Promise<{ readonly stripped: number; readonly deleted: number }> {
+    await this.#open();
+    return this.#sweeper!.sweep();
+  }
+
+  /** Opens for one more server. */
+  async retain(): Promise<void> {
+    this.#servers += 1;
+    this.#closed = false;
+    await this.#open();
+  }
+
+  /** One server less. */
+  async release(): Promise<void> {
+    this.#servers -= 1;
+    if (this.#servers <= 0) await this.close();
+  }
+
+  /** Waits for the calls under way, at most `drainTimeout`. */
+  async drain(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#config.settings.drainTimeout);
+    });
+    await Promise.race([this.#idle(), timeout]);
+    clearTimeout(timer);
+  }
+
+  async close(): Promise<void> {
+    const connecting = this.#connecting;
+    if (this.#closed || connecting === undefined) {
+      this.#closed = true;
+      return;
+    }
+    await this.drain();
+    this.#closed = true;
+    this.#connecting = undefined;
+    this.#opening = undefined;
+    this.#stores = undefined;
+    await this.#sweeper?.stop();
+    this.#sweeper = undefined;
+    const stores = await connecting.catch(() => undefined);
+    await stores?.close();
+  }
+
+  async #use(): Promise<Stores> {
+    if (this.#stores !== undefined) return this.#stores;
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    try {
+      return await this.#open();
+    } catch (error) {
+      throw new StoreUnavailableError('the store cannot be opened', { cause: error });
+    }
+  }
+
+  /** Connected, but not checked: migrations come before the check. A failure is tried again by the next caller. */
+  #connect(): Promise<Stores> {
+    this.#connecting ??= openStores(this.#config).catch((error: unknown) => {
+      this.#connecting = undefined;
+      throw error;
+    });
+    return this.#connecting;
+  }
+
+  #open(): Promise<Stores> {
+    this.#opening ??= this.#check().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #check(): Promise<Stores> {
+    const stores = await this.#connect();
+    await stores.durable.open();
+    const { settings, logger } = this.#config;
+    this.#sweeper = startSweeper({
+      store: stores.durable,
+      intervalMs: settings.sweepInterval,
+      batchSize: settings.sweepBatchSize,
+      logger,
+    });
+    this.#stores = stores;
+    return stores;
+  }
+}

@@ -1,0 +1,18 @@
+/** GraphQL mutations that are safe to retry. */
+
+export { createIdempotency } from './idempotency/create-idempotency.ts';
+export type { Idempotency } from './idempotency/create-idempotency.ts';
+export type { IdempotencyOptions, KeyFormat, RequestKeys } from './config/options.ts';
+export type { SettingOptions } from './config/settings.ts';
+export type { Logger } from './config/logger.ts';
+export { typeDefs } from './directive/type-defs.ts';
+export { errorTable } from './errors/codes.ts';
+export type { ErrorCode, ErrorEntry } from './errors/codes.ts';
+export { ConfigurationError } from './errors/configuration-error.ts';
+export { FinalError } from './errors/final-error.ts';
+export { IdempotencyError } from './errors/idempotency-error.ts';
+export type { IdempotencyErrorExtensions } from './errors/idempotency-error.ts';
+export type { CurrentAttempt } from './guard/current.ts';
+export type { Transaction, TransactionResult, TransactionStatement } from './store/port.ts';
+export type { MigrationResult } from './store/postgres/migrator.ts';
+export type { IdempotencyMessage, PostgresEvent, RedisEvent } from './telemetry/channels.ts';

@@ -1,0 +1,88 @@
+/** Turns a resolver's result into bytes and back, losing nothing that a later selection could ask for. */
+
+import { DevalueError, defaultStringifyOperations, parse, stringify } from 'devalue';
+
+/** Stored with every body: bodies are decoded by the rules that encoded them. */
+export const CODEC_VERSION = 1;
+
+/** Says why a value cannot be stored, and where in it. */
+export class UnserializableError extends Error {
+  override readonly name = 'UnserializableError';
+  /** Path inside the value, such as `.lines[0].total`; empty for the value itself. */
+  readonly path: string;
+
+  constructor(reason: string, path: string, options?: ErrorOptions) {
+    super(reason, options);
+    this.path = path;
+  }
+}
+
+/**
+ * Encodes plain data, `undefined`, `bigint`, `Date`, `URL`, `Map`, `Set`, `Buffer` and typed arrays.
+ *
+ * @throws UnserializableError for functions, promises, symbols and instances of other classes: on a replay
+ * they would come back as something else.
+ */
+export function encode(value: unknown): Buffer {
+  try {
+    return Buffer.from(stringify(value, reducers, { operations }));
+  } catch (error) {
+    if (error instanceof DevalueError) throw new UnserializableError(describe(error.value), error.path);
+    if (error instanceof RangeError) throw new UnserializableError('it is nested too deeply', '');
+    throw new UnserializableError('reading it failed', '', { cause: error });
+  }
+}
+
+/** Decodes what `encode` made. Each call builds new objects, so callers may change what they get. */
+export function decode(body: Buffer): unknown {
+  return parse(body.toString(), revivers);
+}
+
+const reducers = {
+  Buffer: (value: unknown): string | false => Buffer.isBuffer(value) && `${value.toString('base64')}.`,
+};
+
+const revivers = {
+  Buffer: (text: string): Buffer => Buffer.from(text.slice(0, -1), 'base64'),
+};
+
+const TypedArray = Object.getPrototypeOf(Uint8Array) as abstract new () => unknown;
+
+/** The classes that come back as they went; subclasses and everything else would not. */
+const known = new Set<unknown>([
+  null,
+  ...[Object, Array, Date, Map, Set, URL, URLSearchParams, RegExp, ArrayBuffer].map((type) => type.prototype),
+]);
+
+const operations = {
+  // Without this, a subclass or an object with a `Symbol.toStringTag` would be taken for its base.
+  tagOf: (value: object): string => {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    const restorable = known.has(prototype) || Object.getPrototypeOf(prototype) === TypedArray.prototype;
+    return restorable ? defaultStringifyOperations.tagOf(value) : 'foreign';
+  },
+  shapeOf: (value: object): ReturnType<typeof defaultStringifyOperations.shapeOf> =>
+    known.has(Object.getPrototypeOf(value))
+      ? defaultStringifyOperations.shapeOf(value)
+      : { kind: 'not-plain' },
+  // A view is stored as the bytes that it shows, never with the rest of the buffer behind it.
+  viewInfo: (view: ArrayBufferView): ReturnType<typeof defaultStringifyOperations.viewInfo> =>
+    defaultStringifyOperations.viewInfo(copyOf(view)),
+};
+
+function copyOf(view: ArrayBufferView): ArrayBufferView {
+  return view instanceof DataView ? view : (view as Uint8Array).slice();
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'function') return 'it is a function';
+  if (typeof value === 'symbol') return 'it is a symbol';
+  if (value instanceof Promise) return 'it is a promise; await it in the resolver';
+  if (typeof value === 'object' && value !== null) {
+    const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+    if (typeof name === 'string' && name !== 'Object' && name !== '') {
+      return `it is an instance of ${name}; return plain data`;
+    }
+  }
+  return 'it is not plain data';
+}

@@ -1,0 +1,123 @@
+/** Makes the two tiers from the configuration. Nothing above this room knows what they are made of. */
+
+import { resolve } from 'node:path';
+import { Redis } from 'ioredis';
+import type { Cluster, RedisOptions } from 'ioredis';
+import type { Config } from '../config/config.ts';
+import { StoreClock } from './clock.ts';
+import { openEmbeddedPostgres } from './embedded/embedded-postgres.ts';
+import type { DurableStore, FastTier, Origin } from './port.ts';
+import type { MigrationResult } from './postgres/migrator.ts';
+import { postgresStore } from './postgres/postgres-store.ts';
+import type { ConnectionSource } from './postgres/pools.ts';
+import { checkFailFast, failFastOptions } from './redis/fail-fast.ts';
+import { noFastTier, redisTier } from './redis/redis-tier.ts';
+
+export interface Stores {
+  readonly durable: DurableStore;
+  readonly fast: FastTier;
+  migrate(): Promise<MigrationResult>;
+  close(): Promise<void>;
+}
+
+/** How often Postgres looks whether its client still lives while a statement runs. */
+const CONNECTION_CHECK_MS = 1000;
+
+/**
+ * Connects to both tiers without checking the schema yet.
+ *
+ * @throws ConfigurationError for a folder that another process holds, or a Redis client that would hang.
+ */
+export async function openStores(config: Config): Promise<Stores> {
+  const { settings, logger } = config;
+  const clock = new StoreClock();
+  let origin: Origin | undefined;
+
+  const redis = redisClient(config);
+  const embedded =
+    config.postgres.kind === 'embedded'
+      ? await openEmbeddedPostgres({ folder: resolve(settings.embeddedFolder) })
+      : undefined;
+  if (embedded !== undefined) {
+    logger.info(
+      `graphql-idempotency keeps its records in the embedded database in ${settings.embeddedFolder}: no other process sees them. Set IDEMPOTENCY_DATABASE_URL or DATABASE_URL to use a Postgres server.`,
+    );
+  }
+  const postgres = postgresStore({
+    source: sourceOf(config, embedded),
+    settings,
+    connectionCheckMs: embedded === undefined ? CONNECTION_CHECK_MS : 0,
+    serverTimeouts: embedded === undefined,
+    onClock: (clockMs) => clock.observe(clockMs),
+    onInspection: (inspection) => {
+      origin = inspection.origin;
+      clock.observe(inspection.clockMs);
+    },
+  });
+  if (embedded !== undefined || settings.migrate) await postgres.migrate();
+
+  if (redis === undefined) logger.info('graphql-idempotency runs without Redis: replays come from Postgres.');
+  else await ready(redis.client, settings.redisConnectTimeout);
+  const fast =
+    redis === undefined
+      ? noFastTier
+      : redisTier({ ...redis, prefix: settings.redisPrefix, clock, origin: () => origin });
+
+  return {
+    durable: postgres,
+    fast,
+    migrate: () => postgres.migrate(),
+    async close() {
+      await fast.close();
+      await postgres.close();
+      await embedded?.close();
+    },
+  };
+}
+
+function sourceOf(
+  { postgres }: Config,
+  embedded: Awaited<ReturnType<typeof openEmbeddedPostgres>> | undefined,
+): ConnectionSource {
+  switch (postgres.kind) {
+    case 'pool':
+      return { pool: postgres.pool };
+    case 'config':
+      return { config: postgres.config, single: false };
+    case 'embedded':
+      return { config: embedded!.poolConfig, single: true };
+  }
+}
+
+function redisClient(
+  config: Config,
+): { readonly client: Redis | Cluster; readonly owned: boolean } | undefined {
+  const { redis, settings } = config;
+  switch (redis.kind) {
+    case 'none':
+      return undefined;
+    case 'client':
+      checkFailFast(redis.client);
+      return { client: redis.client, owned: false };
+    case 'url':
+      return { client: new Redis(redis.url, failFastOptions(settings)), owned: true };
+    case 'options':
+      return { client: new Redis({ ...(redis.options as Omit<RedisOptions, 'replyMapping'>), ...failFastOptions(settings) }), owned: true };
+  }
+}
+
+/** Gives a Redis that is up the moment it needs; one that is down costs no more than that. */
+async function ready(client: Redis | Cluster, timeoutMs: number): Promise<void> {
+  if (client.status === 'ready') return;
+  await new Promise<void>((resolveReady) => {
+    const timer = setTimeout(done, timeoutMs);
+    function done(): void {
+      clearTimeout(timer);
+      client.off('ready', done);
+      client.off('error', done);
+      resolveReady();
+    }
+    client.on('ready', done);
+    client.on('error', done);
+  });
+}

@@ -1,0 +1,150 @@
+/**
+ * The store, as the guard knows it. Whoever implements this promises:
+ *
+ * - At most one record per identity is ever committed until `takeoverMs` has passed, whatever interleaves.
+ * - A transaction's writes and its record become visible together or not at all.
+ * - `committed` is said only of what is committed, `aborted` only when retrying with the same key is safe.
+ * - Nothing throws but `StoreUnavailableError`, and that only where no resolver has run.
+ */
+
+import type { CompletedRecord, RecordOutcome, StoredRecord } from '../record/record.ts';
+
+/** What is written when a call completes. */
+export interface NewRecord {
+  readonly identity: Buffer;
+  readonly scopeHash: Buffer;
+  readonly coordinate: string;
+  readonly fingerprintVersion: number;
+  readonly fingerprint: Buffer;
+  readonly outcome: RecordOutcome;
+  readonly codecVersion: number;
+  readonly body: Buffer;
+  readonly ttlMs: number;
+  readonly tombstoneTtlMs: number;
+}
+
+/** The database that a connection reaches. What one database committed says nothing about another. */
+export interface Origin {
+  /** Differs between any two databases, copies of each other included. */
+  readonly tag: string;
+  /** Key of the HMAC over what leaves the database for the fast tier. */
+  readonly envelopeSecret: Buffer;
+}
+
+/** A row, as it was at one moment of the store's clock. */
+export interface Sighting {
+  readonly record: StoredRecord | undefined;
+  /** Whether this caller, and nobody else, may execute where no row decides. */
+  readonly granted: boolean;
+  readonly clockMs: number;
+  readonly origin: Origin;
+}
+
+/** How an attempt to complete ended. */
+export type Completion =
+  | { readonly kind: 'committed'; readonly record: CompletedRecord; readonly origin: Origin; readonly wrote: boolean }
+  /** Rolled back: another attempt has completed this identity. */
+  | { readonly kind: 'conflict'; readonly sighting: Sighting }
+  /** Rolled back: another transaction holds this identity, and did not end in time. */
+  | { readonly kind: 'busy' }
+  /** Not committed so far; retrying with the same key is safe. */
+  | { readonly kind: 'aborted'; readonly cause: unknown }
+  /** The resolver poisoned its transaction, or ended it: then its writes may be committed without a record. */
+  | { readonly kind: 'broken'; readonly mayBeCommitted: boolean; readonly cause: unknown }
+  /** It could not be found out in time whether it is committed. */
+  | { readonly kind: 'unknown'; readonly cause: unknown };
+
+/** How a commit without a record ended. */
+export type UnrecordedCompletion =
+  | { readonly kind: 'committed' }
+  | Extract<Completion, { readonly kind: 'aborted' | 'broken' | 'unknown' }>;
+
+/** What a query through the transaction gives back. */
+export interface TransactionResult<Row> {
+  readonly rows: Row[];
+  /** How many rows the command touched. */
+  readonly rowCount: number | null;
+  /** The command's name, for example `INSERT`. */
+  readonly command: string;
+}
+
+/**
+ * The attempt's transaction, for a resolver to write through: what it writes commits together with the
+ * record, or not at all. It is over when the resolver settles.
+ */
+export interface Transaction {
+  /**
+   * Runs a statement. Savepoints are welcome; BEGIN, COMMIT, ROLLBACK and PREPARE TRANSACTION are refused,
+   * because the guard begins and ends the transaction.
+   *
+   * @throws the driver's error if Postgres refuses the statement; an `Error` when the transaction is over.
+   */
+  query<Row = Record<string, unknown>>(
+    statement: string | TransactionStatement,
+    values?: readonly unknown[],
+  ): Promise<TransactionResult<Row>>;
+}
+
+export interface TransactionStatement {
+  readonly text: string;
+  readonly values?: readonly unknown[];
+  readonly name?: string;
+  readonly rowMode?: 'array';
+}
+
+/** One open transaction. */
+export interface Attempt {
+  readonly tx: Transaction;
+  /** Resolves with the reason if the session ends before the attempt does. */
+  readonly died: Promise<Error>;
+  /**
+   * Whether the store itself failed the transaction, or caused the error: a serialization failure, deadlock,
+   * timeout or lost connection.
+   */
+  wasFailedByStore(error: unknown): boolean;
+  /** Ends an attempt that has run nothing, without waiting. */
+  abandon(): void;
+  /** Rolls back. `ended-underneath`: somebody else had ended the transaction, so its writes may be committed. */
+  rollback(): Promise<'rolled-back' | 'ended-underneath'>;
+  /** Writes the record and commits, in one round trip where the driver pipelines. */
+  complete(record: NewRecord): Promise<Completion>;
+  /** Rolls back, and commits the record alone. */
+  completeInstead(record: NewRecord): Promise<Completion>;
+  /** Commits without a record. */
+  commitUnrecorded(): Promise<UnrecordedCompletion>;
+}
+
+export interface Claim extends Sighting {
+  readonly attempt: Attempt;
+}
+
+/** The durable tier. */
+export interface DurableStore {
+  /** @throws ConfigurationError when the database cannot hold records. */
+  open(): Promise<void>;
+  /** Opens a transaction and looks at the identity. @throws StoreUnavailableError */
+  claim(identity: Buffer): Promise<Claim>;
+  /** Opens a transaction without a record. @throws StoreUnavailableError */
+  begin(): Promise<Attempt>;
+  /** Commits a record in a transaction of its own. */
+  record(record: NewRecord): Promise<Completion>;
+  /** Whether the database answers now. */
+  reachable(): Promise<boolean>;
+  /** Strips the bodies of expired records and deletes those that may be taken over; one batch of each. */
+  sweep(batchSize: number): Promise<{ readonly stripped: number; readonly deleted: number }>;
+  /** Ends every session, the ones at work too, and the pools that are the library's own. */
+  close(): Promise<void>;
+}
+
+/** The fast tier. It may say "seen", never "not seen", and never fails. */
+export interface FastTier {
+  recall(identity: Buffer): Promise<{ readonly record: CompletedRecord; readonly clockMs: number } | undefined>;
+  /** Writes in the background. */
+  remember(identity: Buffer, record: CompletedRecord, origin: Origin): void;
+  close(): Promise<void>;
+}
+
+/** The store could not be used, and no resolver has run. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}

@@ -1,0 +1,99 @@
+/** Checks that a connection reaches a database that may hold records, and which one it is. */
+
+import { createHash } from 'node:crypto';
+import type { PoolClient } from 'pg';
+import { ConfigurationError } from '../../errors/configuration-error.ts';
+import type { Origin } from '../port.ts';
+import { latestMigration } from './migrations.ts';
+import { sqlStateOf } from './sqlstate.ts';
+import type { Statements } from './statements.ts';
+
+const OLDEST_VERSION = 150_000;
+
+export interface Inspection {
+  readonly origin: Origin;
+  readonly clockMs: number;
+}
+
+interface InspectionRow {
+  readonly in_recovery: boolean;
+  readonly server_version: number;
+  readonly migration: number | null;
+  readonly unlogged: string | null;
+  readonly store_id: string;
+  readonly envelope_secret: Buffer;
+  readonly system_identifier: string;
+  readonly timeline: string | null;
+  readonly database_oid: string;
+  readonly clock_ms: number;
+}
+
+/** @throws ConfigurationError with what to do. Errors of the connection itself pass through. */
+export async function inspect(
+  client: Pick<PoolClient, 'query'>,
+  statements: Statements,
+  schema: string,
+): Promise<Inspection> {
+  const row = await readRow(client, statements, schema);
+  if (row.in_recovery) {
+    throw new ConfigurationError(
+      'The Postgres server is a replica (in recovery). Records are read and written on the primary only: point the database URL at it.',
+    );
+  }
+  const { version: known } = latestMigration();
+  if (row.migration === null || row.migration < known) {
+    throw new ConfigurationError(
+      `The schema "${schema}" is at migration ${row.migration ?? 0}, this version needs ${known}. ${howToMigrate(schema)}`,
+    );
+  }
+  if (row.migration > known) {
+    throw new ConfigurationError(
+      `The schema "${schema}" is at migration ${row.migration}, this version knows ${known}: a newer version has migrated it. Upgrade with: npm install graphql-idempotency@latest`,
+    );
+  }
+  if (row.unlogged !== null) {
+    throw new ConfigurationError(
+      `The tables ${row.unlogged} in schema "${schema}" are not durable: a crash of Postgres would empty them. Run: alter table … set logged`,
+    );
+  }
+  const parts = [row.store_id, row.system_identifier, row.timeline, row.database_oid].join('/');
+  return {
+    origin: {
+      // A dump, a template or a restore copies the store id; the cluster, its timeline and the database's
+      // oid tell the copy from its original.
+      tag: createHash('sha256').update(parts).digest('base64url').slice(0, 22),
+      envelopeSecret: row.envelope_secret,
+    },
+    clockMs: row.clock_ms,
+  };
+}
+
+/** The command that an error about migrations names. */
+export function howToMigrate(schema: string): string {
+  return `Run: npx graphql-idempotency migrate --schema ${schema}   (or call idempotency.migrate(), or set the option migrate: true)`;
+}
+
+async function readRow(
+  client: Pick<PoolClient, 'query'>,
+  statements: Statements,
+  schema: string,
+): Promise<InspectionRow> {
+  const version = await client.query<{ version: number }>(
+    `select current_setting('server_version_num')::integer as version`,
+  );
+  if (version.rows[0]!.version < OLDEST_VERSION) {
+    throw new ConfigurationError(
+      `The Postgres server has version ${Math.floor(version.rows[0]!.version / 10_000)}; 15 is the oldest that is supported.`,
+    );
+  }
+  try {
+    const { rows } = await client.query<InspectionRow>(statements.inspect.text);
+    if (rows[0] !== undefined) return rows[0];
+  } catch (error) {
+    // Undefined table, schema, column or function: never installed, or not by these migrations.
+    if (!/^(?:42P01|3F000|42703|42883)$/.test(sqlStateOf(error) ?? '')) throw error;
+  }
+  throw new ConfigurationError(
+    `The schema "${schema}" does not hold the tables of graphql-idempotency. ${howToMigrate(schema)}`,
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * The connections: a pool for attempts, and a small one kept apart for probes and upkeep, because an attempt
+ * whose COMMIT was lost must never wait for a connection behind the attempts that wait for Postgres.
+ */
+
+import type { PoolClient } from 'pg';
+import pg from 'pg';
+import type { PoolConfig, Pool } from 'pg';
+import { StoreUnavailableError } from '../port.ts';
+import type { Origin } from '../port.ts';
+import { Session, cut } from './session.ts';
+
+export interface PoolSettings {
+  readonly poolSize: number;
+  readonly reservedPoolSize: number;
+  readonly poolQueueSize: number;
+  readonly acquireTimeout: number;
+  readonly claimTimeout: number;
+}
+
+/** Where the connections come from. A pool is the caller's own: it is used for attempts and never ended. */
+export type ConnectionSource = { readonly pool: Pool } | { readonly config: PoolConfig; readonly single: boolean };
+
+/** Says which database a connection reaches, or refuses it by throwing; runs once for each connection. */
+export type InspectConnection = (client: PoolClient) => Promise<Origin>;
+
+export class Pools {
+  readonly #attempts: Pool;
+  readonly #reserved: Pool;
+  readonly #owned: readonly Pool[];
+  readonly #settings: PoolSettings;
+  readonly #inspect: InspectConnection;
+  readonly #origins = new WeakMap<PoolClient, Origin>();
+  readonly #busy = new Set<Session>();
+  #closed = false;
+
+  constructor(source: ConnectionSource, settings: PoolSettings, inspect: InspectConnection) {
+    this.#settings = settings;
+    this.#inspect = inspect;
+    if ('pool' in source) {
+      this.#attempts = source.pool;
+      // Spread alone would lose the password: pg keeps it out of what can be listed.
+      const config = { ...source.pool.options, password: source.pool.options.password } as PoolConfig;
+      this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
+      this.#owned = [this.#reserved];
+    } else if (source.single) {
+      this.#attempts = this.#own(source.config);
+      this.#reserved = this.#attempts;
+      this.#owned = [this.#attempts];
+    } else {
+      this.#attempts = this.#own({ ...source.config, max: source.config.max ?? settings.poolSize });
+      this.#reserved = this.#own({ ...source.config, max: settings.reservedPoolSize });
+      this.#owned = [this.#attempts, this.#reserved];
+    }
+  }
+
+  /** Checks a connection out. @throws StoreUnavailableError */
+  async acquire(which: 'attempts' | 'reserved'): Promise<Session> {
+    const pool = which === 'attempts' ? this.#attempts : this.#reserved;
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    // Bounded, because a queue that only grows answers everybody too late.
+    if (pool.waitingCount > this.#settings.poolQueueSize) {
+      throw new StoreUnavailableError('too many calls wait for a connection');
+    }
+    const client = await this.#connect(pool);
+    const session = new Session(client, this.#origins.get(client) ?? (await this.#admit(client)));
+    this.#busy.add(session);
+    return session;
+  }
+
+  /** Lends a connection that nobody has inspected: the one who installs the schema needs it. */
+  async withUninspected<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#connect(this.#reserved);
+    const ignore = (): void => {};
+    client.on('error', ignore);
+    try {
+      return await work(client);
+    } finally {
+      client.off('error', ignore);
+      client.release();
+    }
+  }
+
+  release(session: Session): void {
+    this.#busy.delete(session);
+    session.release();
+  }
+
+  /** Rolls back in the background and gives the connection back. */
+  discard(session: Session): void {
+    this.#busy.delete(session);
+    session.releaseInBackground(this.#settings.claimTimeout);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const session of this.#busy) session.destroy(new Error('the store was closed'));
+    await Promise.all(this.#owned.map((pool) => pool.end()));
+  }
+
+  async #connect(pool: Pool): Promise<PoolClient> {
+    const { acquireTimeout } = this.#settings;
+    let late = false;
+    let timer: NodeJS.Timeout | undefined;
+    const connecting = pool.connect();
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        late = true;
+        reject(new StoreUnavailableError(`no connection within ${acquireTimeout} ms`));
+      }, acquireTimeout);
+    });
+    // A pool of the caller's may have no timeout of its own: what comes too late goes back unused.
+    connecting.then((client) => late && client.release()).catch(() => {});
+    try {
+      return await Promise.race([connecting, timeout]);
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
+      throw new StoreUnavailableError('no connection to Postgres', { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #admit(client: PoolClient): Promise<Origin> {
+    let lost = false;
+    const onLost = (): void => {
+      lost = true;
+    };
+    client.on('error', onLost);
+    const deadline = setTimeout(() => cut(client), this.#settings.claimTimeout);
+    try {
+      const origin = await this.#inspect(client);
+      if (lost) throw new Error('the connection was lost');
+      this.#origins.set(client, origin);
+      client.off('error', onLost);
+      return origin;
+    } catch (error) {
+      client.release(true);
+      throw new StoreUnavailableError('the connection was refused', { cause: error });
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  #own(config: PoolConfig): Pool {
+    const pool = new pg.Pool({
+      keepAlive: true,
+      connectionTimeoutMillis: this.#settings.acquireTimeout,
+      ...config,
+      ...({ pipeline: true } as PoolConfig),
+    });
+    // An idle connection that breaks is the pool's to replace; unheard, its error would end the process.
+    pool.on('error', () => {});
+    return pool;
+  }
+}

@@ -1,0 +1,177 @@
+/** The durable tier on Postgres. */
+
+import { randomUUID } from 'node:crypto';
+import { ConfigurationError } from '../../errors/configuration-error.ts';
+import { publish } from '../../telemetry/channels.ts';
+import { StoreUnavailableError } from '../port.ts';
+import type { Attempt, Claim, Completion, DurableStore, NewRecord } from '../port.ts';
+import { openAttempt } from './attempt.ts';
+import { inspect } from './inspection.ts';
+import type { Inspection } from './inspection.ts';
+import { migrateWith } from './migrator.ts';
+import type { MigrationResult } from './migrator.ts';
+import { judge, reasonOf, valueOf } from './outcome.ts';
+import { Pools } from './pools.ts';
+import type { ConnectionSource, PoolSettings } from './pools.ts';
+import { resolveCommit } from './resolve-commit.ts';
+import { settingsOf, sightingOf } from './rows.ts';
+import type { ClaimRow } from './rows.ts';
+import type { Session } from './session.ts';
+import { BEGIN, COMMIT, statementsFor } from './statements.ts';
+import type { Statement } from './statements.ts';
+
+export interface PostgresSettings extends PoolSettings {
+  readonly schema: string;
+  readonly transactionTimeout: number;
+  readonly commitTimeout: number;
+  readonly probeTimeout: number;
+  readonly lockTimeout: number;
+}
+
+export interface PostgresStoreOptions {
+  readonly source: ConnectionSource;
+  readonly settings: PostgresSettings;
+  /** How often Postgres checks that its client still lives while a statement runs; 0 where it can't. */
+  readonly connectionCheckMs: number;
+  /** Whether the server is to end transactions that last too long, beside the library's own deadline. */
+  readonly serverTimeouts: boolean;
+  /** Told what a claim read from the database's clock, in milliseconds. */
+  readonly onClock: (clockMs: number) => void;
+  /** Told which database a new connection reaches, and its clock. */
+  readonly onInspection: (inspection: Inspection) => void;
+}
+
+export interface PostgresStore extends DurableStore {
+  migrate(): Promise<MigrationResult>;
+}
+
+export function postgresStore(options: PostgresStoreOptions): PostgresStore {
+  const { settings } = options;
+  const statements = statementsFor(settings.schema);
+  const pools = new Pools(options.source, settings, async (client) => {
+    const inspection = await inspect(client, statements, settings.schema);
+    options.onInspection(inspection);
+    return inspection.origin;
+  });
+
+  function claimStatement(identity: Buffer, token: string, timeoutMs?: number): Statement {
+    return statements.claim({
+      identity,
+      attempt: token,
+      transactionTimeoutMs: options.serverTimeouts ? (timeoutMs ?? settings.transactionTimeout) : 0,
+      lockTimeoutMs: timeoutMs ?? settings.lockTimeout,
+      connectionCheckMs: options.connectionCheckMs,
+    });
+  }
+
+  const shared = {
+    ...settings,
+    pools,
+    claimStatement,
+    completeStatement: statements.complete,
+    resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),
+  };
+
+  async function claim(identity: Buffer): Promise<Claim> {
+    const session = await acquire('attempts');
+    const token = randomUUID();
+    const answers = await session.send([BEGIN, claimStatement(identity, token)], settings.claimTimeout);
+    const cause = reasonOf(answers[0]) ?? reasonOf(answers[1]);
+    const row = valueOf(answers[1])?.rows[0] as unknown as ClaimRow | undefined;
+    if (cause !== undefined || row === undefined || row.in_recovery) {
+      // Whatever this connection is now, it is not one to begin an attempt on.
+      session.destroy(new Error('the claim failed'));
+      pools.release(session);
+      publish({ type: 'postgres', event: 'unavailable', error: cause });
+      throw new StoreUnavailableError('the claim failed', { cause: cause ?? new Error('the server is a replica') });
+    }
+    options.onClock(row.clock_ms);
+    return {
+      ...sightingOf(row, session.origin),
+      attempt: openAttempt({ ...shared, session, token, claimSettings: settingsOf(row) }),
+    };
+  }
+
+  async function acquire(which: 'attempts' | 'reserved'): Promise<Session> {
+    try {
+      return await pools.acquire(which);
+    } catch (error) {
+      publish({ type: 'postgres', event: 'unavailable', error });
+      throw error;
+    }
+  }
+
+  async function run(statement: Statement): Promise<number> {
+    const session = await acquire('reserved');
+    try {
+      const [answer] = await session.send([statement], settings.transactionTimeout);
+      if (answer?.status === 'fulfilled') return answer.value.rowCount ?? 0;
+      throw new StoreUnavailableError('a statement failed', { cause: reasonOf(answer) });
+    } finally {
+      pools.release(session);
+    }
+  }
+
+  return {
+    async open() {
+      try {
+        pools.release(await pools.acquire('attempts'));
+      } catch (error) {
+        const { cause } = error as { cause?: unknown };
+        if (cause instanceof ConfigurationError) throw cause;
+        throw new ConfigurationError(
+          'Postgres cannot be reached. Check the database URL (IDEMPOTENCY_DATABASE_URL, else DATABASE_URL, or the option `postgres`) and that the server accepts connections.',
+          { cause: error },
+        );
+      }
+    },
+
+    claim,
+
+    async begin(): Promise<Attempt> {
+      // An identity that no key can have: 32 random bytes, so that nobody ever waits for it.
+      const identity = Buffer.from(`${randomUUID()}${randomUUID()}`.replaceAll('-', '').slice(0, 64), 'hex');
+      return (await claim(identity)).attempt;
+    },
+
+    async record(record: NewRecord): Promise<Completion> {
+      const session = await acquire('reserved').catch((error: unknown) => error);
+      if (session instanceof Error) return { kind: 'aborted', cause: session };
+      const held = session as Session;
+      const token = randomUUID();
+      try {
+        const answers = await held.send(
+          [BEGIN, claimStatement(record.identity, token), statements.complete(token, record), COMMIT],
+          settings.commitTimeout,
+        );
+        return await judge({ ...shared, session: held, token }, record, {
+          written: answers.slice(0, 3),
+          committed: answers[3],
+        });
+      } finally {
+        pools.release(held);
+      }
+    },
+
+    async reachable() {
+      const session = await pools.acquire('reserved').catch(() => undefined);
+      if (session === undefined) return false;
+      const [answer] = await session.send([{ text: 'select 1' }], settings.claimTimeout);
+      pools.release(session);
+      return answer?.status === 'fulfilled';
+    },
+
+    async sweep(batchSize) {
+      return {
+        stripped: await run(statements.strip(batchSize)),
+        deleted: await run(statements.remove(batchSize)),
+      };
+    },
+
+    async migrate() {
+      return pools.withUninspected((client) => migrateWith(client, settings.schema));
+    },
+
+    close: () => pools.close(),
+  };
+}

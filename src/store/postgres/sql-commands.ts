@@ -1,0 +1,65 @@
+/** Finds in SQL text the commands that begin or end a transaction. Knows Postgres's quoting and comments. */
+
+/**
+ * Returns the first command of the text that would begin or end a transaction, or `undefined`.
+ * Savepoints are not among them: they stay inside the transaction.
+ */
+export function transactionCommandIn(text: string): string | undefined {
+  for (const words of statementHeads(text)) {
+    const [first, second] = words;
+    switch (first) {
+      case 'BEGIN':
+      case 'START':
+      case 'COMMIT':
+      case 'END':
+      case 'ABORT':
+        return first;
+      case 'ROLLBACK':
+        // ROLLBACK TO [SAVEPOINT], ROLLBACK WORK TO, ROLLBACK TRANSACTION TO
+        if (second !== 'TO' && words[2] !== 'TO') return first;
+        break;
+      case 'PREPARE':
+        if (second === 'TRANSACTION') return 'PREPARE TRANSACTION';
+        break;
+      default:
+    }
+  }
+  return undefined;
+}
+
+// In order: comments, quoted text (escape strings first: they alone know backslashes), dollar quotes, words, ends.
+const TOKEN =
+  /--[^\n\r]*|\/\*|\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;/g;
+
+/** The first three words of every statement in the text, in upper case. */
+function* statementHeads(text: string): Generator<readonly string[]> {
+  let words: string[] = [];
+  const token = new RegExp(TOKEN);
+  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
+    const [found] = match;
+    if (found === ';') {
+      yield words;
+      words = [];
+    } else if (found === '/*') {
+      token.lastIndex = endOfComment(text, token.lastIndex);
+    } else if (found.startsWith('$')) {
+      const end = text.indexOf(found, token.lastIndex);
+      token.lastIndex = end === -1 ? text.length : end + found.length;
+    } else if (/^[A-Za-z_\u0080-\uffff]/.test(found) && !found.endsWith("'") && words.length < 3) {
+      words.push(found.toUpperCase());
+    }
+  }
+  yield words;
+}
+
+/** Comments nest in Postgres. */
+function endOfComment(text: string, start: number): number {
+  const mark = /\/\*|\*\//g;
+  mark.lastIndex = start;
+  let depth = 1;
+  for (let match = mark.exec(text); match !== null; match = mark.exec(text)) {
+    depth += match[0] === '/*' ? 1 : -1;
+    if (depth === 0) return mark.lastIndex;
+  }
+  return text.length;
+}

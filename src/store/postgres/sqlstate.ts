@@ -1,0 +1,43 @@
+/** What Postgres's error codes mean for an attempt. */
+
+/** Raised by the record statement: another attempt has completed this identity. */
+export const IDENTITY_COMPLETED = 'GI001';
+/** Raised by the record statement: the attempt's transaction was ended by somebody else. */
+export const ATTEMPT_ENDED = 'GI002';
+export const FAILED_TRANSACTION = '25P02';
+export const LOCK_TIMEOUT = '55P03';
+
+/** Sent by a session that is about to end; they say nothing of a COMMIT under way. */
+const FATAL_STATES = new Set(['25P03', '25P04', '57P01', '57P02', '57P03', '57P04', '57P05']);
+const CAUSED_BY_POSTGRES = /^(?:40|57|08)/;
+const SQLSTATE = /^[0-9A-Z]{5}$/;
+
+/** Returns the SQLSTATE of a server's error, or `undefined` for anything else (a lost connection, say). */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, severity } = error as { code?: unknown; severity?: unknown };
+  return typeof code === 'string' && SQLSTATE.test(code) && severity !== undefined ? code : undefined;
+}
+
+/** Whether the server refused the statement and its session lives on: then the statement did nothing. */
+export function isRefusal(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  if (state === undefined || FATAL_STATES.has(state) || state.startsWith('08')) return false;
+  const { severity } = error as { severity?: unknown };
+  return severity !== 'FATAL' && severity !== 'PANIC';
+}
+
+/**
+ * Whether an error, or one that it wraps, says that Postgres ended the work: serialization failures and
+ * deadlocks (40), timeouts and shutdowns (57), lost connections (08).
+ */
+export function isCausedByPostgres(error: unknown): boolean {
+  let current = error;
+  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
+    const state = sqlStateOf(current);
+    if (state !== undefined && CAUSED_BY_POSTGRES.test(state)) return true;
+    const wrapper = current as { cause?: unknown; originalError?: unknown };
+    current = wrapper.cause ?? wrapper.originalError;
+  }
+  return false;
+}

@@ -1,0 +1,37 @@
+/** What the library tells anyone who listens: typed messages on one `node:diagnostics_channel`. */
+
+import { channel } from 'node:diagnostics_channel';
+
+/** Messages of the channel `graphql-idempotency`. None carries a key, a scope, arguments or a result. */
+export type IdempotencyMessage =
+  | {
+      readonly type: 'answered';
+      readonly coordinate: string;
+      /** Hex of the record's primary key: what logs and traces may show in place of the key. None without a key. */
+      readonly identity: string | undefined;
+      readonly outcome: 'executed' | 'replayed' | 'refused' | 'failed';
+      readonly code?: string;
+    }
+  | { readonly type: 'redis'; readonly event: RedisEvent; readonly error?: unknown }
+  | { readonly type: 'postgres'; readonly event: PostgresEvent; readonly error?: unknown }
+  | { readonly type: 'swept'; readonly stripped: number; readonly deleted: number };
+
+export type RedisEvent =
+  | 'hit'
+  | 'miss'
+  | 'failed'
+  | 'unreadable'
+  | 'forged'
+  | 'written'
+  | 'write-failed'
+  | 'circuit-open'
+  | 'circuit-closed';
+
+export type PostgresEvent = 'unavailable' | 'commit-unanswered' | 'commit-resolved' | 'conflict' | 'broken';
+
+const messages = channel('graphql-idempotency');
+
+/** Publishes a message; costs nothing while nobody listens. */
+export function publish(message: IdempotencyMessage): void {
+  if (messages.hasSubscribers) messages.publish(message);
+}

@@ -23,7 +23,13 @@ export class Batches {
   join(head: HTTPGraphQLHead, extensionKey: unknown): Batch {
     let batch = this.#batches.get(head);
     if (batch === undefined) {
-      batch = { entries: 0, extensionKeys: new Map(), refusedStatuses: [], guardedFields: 0, replayedFields: 0 };
+      batch = {
+        entries: 0,
+        extensionKeys: new Map(),
+        refusedStatuses: [],
+        guardedFields: 0,
+        replayedFields: 0,
+      };
       this.#batches.set(head, batch);
     }
     batch.entries += 1;

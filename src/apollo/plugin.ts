@@ -22,20 +22,21 @@ export interface PluginOptions {
   readonly release: () => Promise<void>;
 }
 
-export function apolloPlugin<TContext extends BaseContext>(options: PluginOptions): ApolloServerPlugin<TContext> {
+export function apolloPlugin<TContext extends BaseContext>(
+  options: PluginOptions,
+): ApolloServerPlugin<TContext> {
   const batches = new Batches();
-  let retained = false;
-
-  async function release(): Promise<void> {
-    if (!retained) return;
-    retained = false;
-    await options.release();
-  }
+  /** Of the servers that have started, or are about to, with this plugin. */
+  const releases: (() => Promise<void>)[] = [];
 
   return {
     async serverWillStart({ schema }) {
       options.applyTo(schema);
-      retained = true;
+      const release = async (): Promise<void> => {
+        releases.splice(releases.indexOf(release), 1);
+        await options.release();
+      };
+      releases.push(release);
       await options.retain();
       return {
         schemaDidLoadOrUpdate({ coreSupergraphSdl }) {
@@ -50,7 +51,8 @@ export function apolloPlugin<TContext extends BaseContext>(options: PluginOption
       };
     },
 
-    startupDidFail: release,
+    // The server that failed is the one that started last; the hooks of a stop never run for it.
+    startupDidFail: async () => releases.at(-1)?.(),
 
     async requestDidStart(request) {
       const batch = join(batches, options.requests, request);

@@ -23,7 +23,8 @@ export function shapeResponse(
   batch.replayedFields += answered.filter(([, outcome]) => outcome === 'replayed').length;
 
   const { headers } = response.http;
-  if (batch.guardedFields > 0 && batch.replayedFields === batch.guardedFields) headers.set(REPLAYED_HEADER, 'true');
+  if (batch.guardedFields > 0 && batch.replayedFields === batch.guardedFields)
+    headers.set(REPLAYED_HEADER, 'true');
   else headers.delete(REPLAYED_HEADER);
 
   if (answered.length > 0) {

@@ -32,7 +32,9 @@ async function main(): Promise<number> {
   }
   const { applied } = await migrate({ connectionString, schema });
   process.stdout.write(
-    applied.length === 0 ? `Schema ${schema} is up to date.\n` : `Schema ${schema}: applied ${applied.join(', ')}.\n`,
+    applied.length === 0
+      ? `Schema ${schema} is up to date.\n`
+      : `Schema ${schema}: applied ${applied.join(', ')}.\n`,
   );
   return 0;
 }

@@ -38,7 +38,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @throws ConfigurationError naming the option or variable and what it expects; never its value, where that
  * may be a secret.
  */
-export function resolveConfig<TContext>(options: IdempotencyOptions<TContext>, environment: Environment): Config {
+export function resolveConfig<TContext>(
+  options: IdempotencyOptions<TContext>,
+  environment: Environment,
+): Config {
   const logger = options.logger ?? console;
   refuseUnknown(options);
   warnOfUnknown(environment, logger);

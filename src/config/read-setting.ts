@@ -37,7 +37,9 @@ function check(setting: Setting, label: string, name: SettingName, value: unknow
       throw new ConfigurationError(`${label} expects true or false.`);
     case 'count':
       if (Number.isSafeInteger(value) && (value as number) >= (setting.min ?? 0)) return value;
-      throw new ConfigurationError(`${label} expects a whole number of at least ${setting.min ?? 0}, got ${String(value)}.`);
+      throw new ConfigurationError(
+        `${label} expects a whole number of at least ${setting.min ?? 0}, got ${String(value)}.`,
+      );
     case 'duration': {
       const ms = typeof value === 'string' ? parse(label, value) : value;
       const max = name === 'ttl' || name === 'tombstoneTtl' ? MAX_RETENTION_MS : MAX_TIMEOUT_MS;

@@ -127,7 +127,12 @@ export const settings = {
   maxPayloadBytes: { kind: 'count', default: 262_144, min: 1, about: 'Largest canonical form of arguments.' },
   maxPayloadDepth: { kind: 'count', default: 64, min: 1, about: 'Deepest nesting of arguments.' },
   maxPayloadNodes: { kind: 'count', default: 10_000, min: 1, about: 'Most values in the arguments.' },
-  maxFieldsPerOperation: { kind: 'count', default: 20, min: 1, about: 'Most guarded fields in an operation.' },
+  maxFieldsPerOperation: {
+    kind: 'count',
+    default: 20,
+    min: 1,
+    about: 'Most guarded fields in an operation.',
+  },
   sweepInterval: {
     kind: 'duration',
     default: 60_000,

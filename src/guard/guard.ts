@@ -44,7 +44,11 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
   const underWay = new Set<Promise<unknown>>();
   const { passage } = options;
 
-  function planOf(rules: ReadonlyMap<string, FieldRule>, context: unknown, info: GraphQLResolveInfo): Promise<Plan> {
+  function planOf(
+    rules: ReadonlyMap<string, FieldRule>,
+    context: unknown,
+    info: GraphQLResolveInfo,
+  ): Promise<Plan> {
     let plan = plans.get(info.variableValues);
     if (plan === undefined) {
       plan = planExecution(options, rules, options.requests.get(context), context as TContext, info);
@@ -54,7 +58,11 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
   }
 
   /** Runs a guarded field. Throws what the client is to be told where the call is refused, or not remembered. */
-  async function passGuarded(rule: FieldRule, call: GuardedCall | undefined, field: FieldCall): Promise<Ended> {
+  async function passGuarded(
+    rule: FieldRule,
+    call: GuardedCall | undefined,
+    field: FieldCall,
+  ): Promise<Ended> {
     const [source, args, context, info] = field.parameters;
     const enter = (attempt: Attempt, key: string | undefined, identity: Buffer): unknown => {
       attempts.enter(info, {

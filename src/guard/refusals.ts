@@ -49,7 +49,10 @@ export function inProgress({ coordinate, retryAfterMs }: Circumstances): Idempot
   );
 }
 
-export function storeUnavailable({ coordinate, retryAfterMs }: Circumstances, cause: unknown): IdempotencyError {
+export function storeUnavailable(
+  { coordinate, retryAfterMs }: Circumstances,
+  cause: unknown,
+): IdempotencyError {
   return new IdempotencyError(
     'IDEMPOTENCY_STORE_UNAVAILABLE',
     `${coordinate}: the record store cannot be used now. Nothing was executed. Retry with the same key.`,
@@ -57,7 +60,10 @@ export function storeUnavailable({ coordinate, retryAfterMs }: Circumstances, ca
   );
 }
 
-export function transactionAborted({ coordinate, retryAfterMs }: Circumstances, cause: unknown): IdempotencyError {
+export function transactionAborted(
+  { coordinate, retryAfterMs }: Circumstances,
+  cause: unknown,
+): IdempotencyError {
   return new IdempotencyError(
     'IDEMPOTENCY_TRANSACTION_ABORTED',
     `${coordinate}: the transaction did not commit. Retry with the same key.`,
@@ -65,7 +71,10 @@ export function transactionAborted({ coordinate, retryAfterMs }: Circumstances, 
   );
 }
 
-export function outcomeUnknown({ coordinate, retryAfterMs }: Circumstances, cause?: unknown): IdempotencyError {
+export function outcomeUnknown(
+  { coordinate, retryAfterMs }: Circumstances,
+  cause?: unknown,
+): IdempotencyError {
   return new IdempotencyError(
     'IDEMPOTENCY_OUTCOME_UNKNOWN',
     `${coordinate}: it is not known yet whether the mutation happened. Retry with the same key, never with a new one.`,
@@ -73,7 +82,11 @@ export function outcomeUnknown({ coordinate, retryAfterMs }: Circumstances, caus
   );
 }
 
-export function transactionBroken(coordinate: string, mayBeCommitted: boolean, cause: unknown): IdempotencyError {
+export function transactionBroken(
+  coordinate: string,
+  mayBeCommitted: boolean,
+  cause: unknown,
+): IdempotencyError {
   return new IdempotencyError(
     'IDEMPOTENCY_TRANSACTION_BROKEN',
     mayBeCommitted

@@ -8,7 +8,13 @@ import {
   isAbstractType,
   typeFromAST,
 } from 'graphql';
-import type { FieldNode, GraphQLObjectType, GraphQLResolveInfo, SelectionNode, SelectionSetNode } from 'graphql';
+import type {
+  FieldNode,
+  GraphQLObjectType,
+  GraphQLResolveInfo,
+  SelectionNode,
+  SelectionSetNode,
+} from 'graphql';
 
 /** The part of `info` that says what is executed. Without variables: every field that may be. */
 export type Execution = Pick<GraphQLResolveInfo, 'schema' | 'operation' | 'fragments'> & {
@@ -53,7 +59,8 @@ function reversed(selectionSet: SelectionSetNode): SelectionNode[] {
 }
 
 function isIncluded({ variableValues }: Execution, node: SelectionNode): boolean {
-  if (variableValues === undefined || node.directives === undefined || node.directives.length === 0) return true;
+  if (variableValues === undefined || node.directives === undefined || node.directives.length === 0)
+    return true;
   if (getDirectiveValues(GraphQLSkipDirective, node, variableValues)?.['if'] === true) return false;
   return getDirectiveValues(GraphQLIncludeDirective, node, variableValues)?.['if'] !== false;
 }
@@ -64,6 +71,9 @@ function applies(
   root: GraphQLObjectType,
 ): boolean {
   if (condition === undefined) return true;
-  const type = typeFromAST(schema, condition as Parameters<typeof typeFromAST>[1] & { kind: Kind.NAMED_TYPE });
+  const type = typeFromAST(
+    schema,
+    condition as Parameters<typeof typeFromAST>[1] & { kind: Kind.NAMED_TYPE },
+  );
   return type === root || (isAbstractType(type) && schema.isSubType(type, root));
 }

@@ -158,7 +158,10 @@ async function endBroken(
   const error = transactionBroken(call.coordinate, broken.mayBeCommitted, broken.cause);
   publish({ type: 'postgres', event: 'broken', error: broken.cause });
   if (!broken.mayBeCommitted) throw error;
-  context.attempts.logger.error(error.message, { identity: call.identity.toString('hex'), cause: broken.cause });
+  context.attempts.logger.error(error.message, {
+    identity: call.identity.toString('hex'),
+    cause: broken.cause,
+  });
   const stored = await context.durable.record(newRecord(context, call, 'error', encodeError(error)));
   switch (stored.kind) {
     case 'committed':

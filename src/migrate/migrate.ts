@@ -1,6 +1,6 @@
 /** The side door for deployments: brings a database to this version's migrations. */
 
-import pg from 'pg';
+import { Client } from 'pg';
 import type { Pool } from 'pg';
 import { migrateWith } from '../store/postgres/migrator.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
@@ -28,7 +28,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrationResult>
       client.release();
     }
   }
-  const client = new pg.Client({ connectionString: options.connectionString });
+  const client = new Client({ connectionString: options.connectionString });
   await client.connect();
   try {
     return await migrateWith(client, schema);

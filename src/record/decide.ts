@@ -58,7 +58,8 @@ function compare(record: StoredRecord, encounter: Encounter): Decision | undefin
 
 function replayOf(record: CompletedRecord): Decision {
   if (record.outcome === 'omitted') return { kind: 'omitted' };
-  if (record.encryptionKeyId !== null || record.codecVersion !== CODEC_VERSION) return { kind: 'unsupported' };
+  if (record.encryptionKeyId !== null || record.codecVersion !== CODEC_VERSION)
+    return { kind: 'unsupported' };
   // The body of an unexpired record is gone only when it was erased.
   if (record.body === null) return { kind: 'expired' };
   return { kind: 'replay', outcome: record.outcome, body: record.body };

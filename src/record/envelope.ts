@@ -24,7 +24,8 @@ export type Opened =
 
 /** Seals a record for the fast tier; `undefined` for one that has no readable body. */
 export function seal(name: string, record: CompletedRecord, secret: Buffer): Buffer | undefined {
-  if (record.outcome === 'omitted' || record.encryptionKeyId !== null || record.body === null) return undefined;
+  if (record.outcome === 'omitted' || record.encryptionKeyId !== null || record.body === null)
+    return undefined;
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header.writeUInt8(OUTCOMES.indexOf(record.outcome), 0);
   header.writeUInt16BE(record.fingerprintVersion, 1);

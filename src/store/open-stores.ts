@@ -102,7 +102,13 @@ function redisClient(
     case 'url':
       return { client: new Redis(redis.url, failFastOptions(settings)), owned: true };
     case 'options':
-      return { client: new Redis({ ...(redis.options as Omit<RedisOptions, 'replyMapping'>), ...failFastOptions(settings) }), owned: true };
+      return {
+        client: new Redis({
+          ...(redis.options as Omit<RedisOptions, 'replyMapping'>),
+          ...failFastOptions(settings),
+        }),
+        owned: true,
+      };
   }
 }
 

@@ -42,7 +42,12 @@ export interface Sighting {
 
 /** How an attempt to complete ended. */
 export type Completion =
-  | { readonly kind: 'committed'; readonly record: CompletedRecord; readonly origin: Origin; readonly wrote: boolean }
+  | {
+      readonly kind: 'committed';
+      readonly record: CompletedRecord;
+      readonly origin: Origin;
+      readonly wrote: boolean;
+    }
   /** Rolled back: another attempt has completed this identity. */
   | { readonly kind: 'conflict'; readonly sighting: Sighting }
   /** Rolled back: another transaction holds this identity, and did not end in time. */
@@ -138,7 +143,9 @@ export interface DurableStore {
 
 /** The fast tier. It may say "seen", never "not seen", and never fails. */
 export interface FastTier {
-  recall(identity: Buffer): Promise<{ readonly record: CompletedRecord; readonly clockMs: number } | undefined>;
+  recall(
+    identity: Buffer,
+  ): Promise<{ readonly record: CompletedRecord; readonly clockMs: number } | undefined>;
   /** Writes in the background. */
   remember(identity: Buffer, record: CompletedRecord, origin: Origin): void;
   close(): Promise<void>;

@@ -39,13 +39,17 @@ export function startSweeper(options: SweeperOptions): Sweeper {
 
   function schedule(): void {
     if (stopped || options.intervalMs === 0) return;
-    timer = setTimeout(() => {
-      underWay = sweep()
-        .catch((error: unknown) => {
-          if (!stopped) options.logger.warn('Sweeping expired idempotency records failed.', { cause: error });
-        })
-        .finally(schedule);
-    }, options.intervalMs * (0.5 + Math.random()));
+    timer = setTimeout(
+      () => {
+        underWay = sweep()
+          .catch((error: unknown) => {
+            if (!stopped)
+              options.logger.warn('Sweeping expired idempotency records failed.', { cause: error });
+          })
+          .finally(schedule);
+      },
+      options.intervalMs * (0.5 + Math.random()),
+    );
     timer.unref();
   }
 

@@ -37,6 +37,16 @@ export function openAttempt(context: AttemptContext): Attempt {
     }
   }
 
+  async function rollBack(): Promise<'rolled-back' | 'ended-underneath'> {
+    // The marker tells whether there still is something to roll back. A failed transaction answers nothing
+    // but ROLLBACK, and is therefore still the one that the claim began.
+    const statements = session.failed ? [ROLLBACK] : [MARKER, ROLLBACK];
+    const answers = await session.send(statements, context.claimTimeout);
+    if (answers.at(-1)?.status === 'rejected') session.destroy(new Error('rollback failed'));
+    const marker = answers.length === 2 ? valueOf(answers[0]) : undefined;
+    return marker !== undefined && marker.rows[0]?.['attempt'] !== token ? 'ended-underneath' : 'rolled-back';
+  }
+
   function restore(): Statement {
     return restoreSettings(context.claimSettings, context.transactionTimeout, context.lockTimeout);
   }
@@ -53,19 +63,7 @@ export function openAttempt(context: AttemptContext): Attempt {
       pools.discard(session);
     },
 
-    rollback: () =>
-      end(async () => {
-        if (session.failed) {
-          const [ended] = await session.send([ROLLBACK], context.claimTimeout);
-          if (ended?.status === 'rejected') session.destroy(new Error('rollback failed'));
-          return 'rolled-back';
-        }
-        // The marker tells whether there still is something to roll back.
-        const [marker, ended] = await session.send([MARKER, ROLLBACK], context.claimTimeout);
-        if (ended?.status === 'rejected' || session.failed) session.destroy(new Error('rollback failed'));
-        const found: unknown = valueOf(marker)?.rows[0]?.['attempt'];
-        return marker?.status === 'fulfilled' && found !== token ? 'ended-underneath' : 'rolled-back';
-      }),
+    rollback: () => end(rollBack),
 
     complete: (record) =>
       end(async () => {
@@ -78,15 +76,17 @@ export function openAttempt(context: AttemptContext): Attempt {
 
     completeInstead: (record) =>
       end(async () => {
+        if ((await rollBack()) === 'ended-underneath') {
+          return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction had been ended') };
+        }
         const statements = [
-          ROLLBACK,
           BEGIN,
           context.claimStatement(record.identity, token),
           context.completeStatement(token, record),
           COMMIT,
         ];
         const answers = await session.send(statements, context.commitTimeout);
-        return judge(context, record, { written: answers.slice(0, 4), committed: answers[4] });
+        return judge(context, record, { written: answers.slice(0, 3), committed: answers[3] });
       }),
 
     commitUnrecorded: () =>

@@ -39,8 +39,12 @@ export async function migrateWith(client: ClientBase, schema: string): Promise<M
 
 async function currentVersion(client: ClientBase, schema: string): Promise<number> {
   const table = `${quoteIdentifier(schema)}.migration`;
-  const { rows } = await client.query<{ found: string | null }>('select to_regclass($1)::text as found', [table]);
+  const { rows } = await client.query<{ found: string | null }>('select to_regclass($1)::text as found', [
+    table,
+  ]);
   if (rows[0]?.found == null) return 0;
-  const newest = await client.query<{ version: number | null }>(`select max(version) as version from ${table}`);
+  const newest = await client.query<{ version: number | null }>(
+    `select max(version) as version from ${table}`,
+  );
   return newest.rows[0]?.version ?? 0;
 }

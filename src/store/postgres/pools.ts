@@ -4,8 +4,8 @@
  */
 
 import type { PoolClient } from 'pg';
-import pg from 'pg';
-import type { PoolConfig, Pool } from 'pg';
+import { Pool } from 'pg';
+import type { PoolConfig } from 'pg';
 import { StoreUnavailableError } from '../port.ts';
 import type { Origin } from '../port.ts';
 import { Session, cut } from './session.ts';
@@ -19,7 +19,9 @@ export interface PoolSettings {
 }
 
 /** Where the connections come from. A pool is the caller's own: it is used for attempts and never ended. */
-export type ConnectionSource = { readonly pool: Pool } | { readonly config: PoolConfig; readonly single: boolean };
+export type ConnectionSource =
+  | { readonly pool: Pool }
+  | { readonly config: PoolConfig; readonly single: boolean };
 
 /** Says which database a connection reaches, or refuses it by throwing; runs once for each connection. */
 export type InspectConnection = (client: PoolClient) => Promise<Origin>;
@@ -143,7 +145,7 @@ export class Pools {
   }
 
   #own(config: PoolConfig): Pool {
-    const pool = new pg.Pool({
+    const pool = new Pool({
       keepAlive: true,
       connectionTimeoutMillis: this.#settings.acquireTimeout,
       ...config,

@@ -83,7 +83,9 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       session.destroy(new Error('the claim failed'));
       pools.release(session);
       publish({ type: 'postgres', event: 'unavailable', error: cause });
-      throw new StoreUnavailableError('the claim failed', { cause: cause ?? new Error('the server is a replica') });
+      throw new StoreUnavailableError('the claim failed', {
+        cause: cause ?? new Error('the server is a replica'),
+      });
     }
     options.onClock(row.clock_ms);
     return {

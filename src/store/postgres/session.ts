@@ -60,7 +60,8 @@ export class Session {
    * that timed out would hand its late answers to the next caller.
    */
   async send(statements: readonly Statement[], timeoutMs: number): Promise<Answer[]> {
-    if (this.#dead) return statements.map(() => ({ status: 'rejected', reason: new Error('connection lost') }));
+    if (this.#dead)
+      return statements.map(() => ({ status: 'rejected', reason: new Error('connection lost') }));
     const deadline = setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
     try {
       if (this.#pipelined) {
@@ -72,7 +73,10 @@ export class Session {
         answers.push(answer);
         if (answer.status === 'rejected') break;
       }
-      const skipped = { status: 'rejected', reason: new Error('not sent: the statement before it failed') } as const;
+      const skipped = {
+        status: 'rejected',
+        reason: new Error('not sent: the statement before it failed'),
+      } as const;
       return [...answers, ...Array.from({ length: statements.length - answers.length }, () => skipped)];
     } finally {
       clearTimeout(deadline);

@@ -31,7 +31,13 @@ export function restoreSettings(claim: ClaimSettings, timeoutMs: number, lockTim
     text: `select set_config('session_authorization', $1, true), set_config('role', $2, true),
       set_config('synchronous_commit', $3, true), set_config('statement_timeout', $4, true),
       set_config('lock_timeout', $5, true), pg_current_xact_id_if_assigned() is not null as wrote`,
-    values: [claim.authorization, claim.role, claim.synchronousCommit, String(timeoutMs), String(lockTimeoutMs)],
+    values: [
+      claim.authorization,
+      claim.role,
+      claim.synchronousCommit,
+      String(timeoutMs),
+      String(lockTimeoutMs),
+    ],
   };
 }
 

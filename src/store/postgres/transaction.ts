@@ -77,7 +77,9 @@ function refuse(reason: unknown): Promise<never> {
 function toConfig(statement: string | TransactionStatement, values?: readonly unknown[]): QueryConfig {
   const { text, ...rest } = typeof statement === 'string' ? { text: statement } : statement;
   if (typeof text !== 'string' || 'submit' in rest) {
-    throw new TypeError('tx.query takes SQL text, or an object with `text` and `values`; cursors are not supported.');
+    throw new TypeError(
+      'tx.query takes SQL text, or an object with `text` and `values`; cursors are not supported.',
+    );
   }
   const command = transactionCommandIn(text);
   if (command !== undefined) {

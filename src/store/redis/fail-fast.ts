@@ -25,10 +25,14 @@ export function checkFailFast(client: Redis | Cluster): void {
   const missing: string[] = [];
   // A cluster has a queue of its own, and ignores the option of its nodes.
   if (client.options.enableOfflineQueue !== false) missing.push('enableOfflineQueue: false');
-  const node: RedisOptions = client.isCluster ? ((client as Cluster).options.redisOptions ?? {}) : (client as Redis).options;
-  if (node.commandTimeout === undefined) missing.push(client.isCluster ? 'redisOptions.commandTimeout: 50' : 'commandTimeout: 50');
+  const node: RedisOptions = client.isCluster
+    ? ((client as Cluster).options.redisOptions ?? {})
+    : (client as Redis).options;
+  if (node.commandTimeout === undefined)
+    missing.push(client.isCluster ? 'redisOptions.commandTimeout: 50' : 'commandTimeout: 50');
   if (!client.isCluster && (node.maxRetriesPerRequest ?? 20) !== 0) missing.push('maxRetriesPerRequest: 0');
-  if (!client.isCluster && node.autoResendUnfulfilledCommands !== false) missing.push('autoResendUnfulfilledCommands: false');
+  if (!client.isCluster && node.autoResendUnfulfilledCommands !== false)
+    missing.push('autoResendUnfulfilledCommands: false');
   if (missing.length > 0) {
     throw new ConfigurationError(
       `The option \`redis\`: the client would hang while Redis is down. Make it with { ${missing.join(', ')} }.`,

@@ -13,6 +13,8 @@ export { FinalError } from './errors/final-error.ts';
 export { IdempotencyError } from './errors/idempotency-error.ts';
 export type { IdempotencyErrorExtensions } from './errors/idempotency-error.ts';
 export type { CurrentAttempt } from './guard/current.ts';
+export { embeddedPool } from './store/embedded/embedded-pool.ts';
+export type { EmbeddedPoolOptions } from './store/embedded/embedded-pool.ts';
 export type { Transaction, TransactionResult, TransactionStatement } from './store/port.ts';
 export type { MigrationResult } from './store/postgres/migrator.ts';
 export type { IdempotencyMessage, PostgresEvent, RedisEvent } from './telemetry/channels.ts';

@@ -51,23 +51,21 @@ create table :"schema".record (
   encryption_key_id text,
   body bytea,
   constraint record_pkey primary key (identity),
-  constraint record_identity_length check (octet_length(identity) = 32),
-  constraint record_scope_hash_length check (octet_length(scope_hash) = 32),
-  constraint record_fingerprint_length check (octet_length(fingerprint) = 32),
-  constraint record_attempt_positive check (attempt >= 1),
-  constraint record_transaction_is_completed check (mode <> 'transaction' or state = 'completed'),
-  constraint record_lease_is_fenced check (mode <> 'lease' or fence is not null),
-  constraint record_pending_has_lease check (state <> 'pending' or lease_until is not null),
-  constraint record_completed_has_outcome check (
-    (state = 'completed') = (outcome is not null)
-    and (state = 'completed') = (completed_at is not null)
-    and (state = 'completed') = (expires_at is not null)
-    and (state = 'completed') = (takeover_after is not null)
-    and (state = 'completed') = (codec_version is not null)
+  -- Few and combined: Postgres plans every check anew for every insert.
+  constraint record_holds_hashes check (
+    octet_length(identity) = 32 and octet_length(scope_hash) = 32 and octet_length(fingerprint) = 32
   ),
-  constraint record_only_completed_is_swept check (sweep_after is null or state = 'completed'),
-  constraint record_only_completed_has_body check (body is null or state = 'completed'),
-  constraint record_tombstone_follows_retention check (takeover_after >= expires_at)
+  constraint record_is_completed_or_leased check (
+    case state
+      when 'completed' then
+        outcome is not null and codec_version is not null and completed_at is not null
+        and takeover_after >= expires_at and expires_at is not null
+      else
+        mode = 'lease' and fence is not null and (state = 'unknown' or lease_until is not null)
+        and outcome is null and body is null and completed_at is null
+        and expires_at is null and takeover_after is null and sweep_after is null
+    end
+  )
 );
 comment on table :"schema".record is 'One row per identity: what was asked, and the first answer.';
 comment on column :"schema".record.identity is 'SHA-256 over namespace, scope and key. The primary key decides who commits.';
@@ -88,69 +86,43 @@ create index record_sweep_after_idx on :"schema".record (sweep_after);
 -- missed, and the effect executed only to be rolled back at the record statement.
 create function :"schema".claim(
   p_identity bytea,
+  p_lock bigint,
   p_attempt text,
-  p_transaction_timeout_ms integer,
-  p_lock_timeout_ms integer,
-  p_connection_check_ms integer
-)
-returns table (
-  granted boolean,
-  in_recovery boolean,
-  claim_role text,
-  claim_authorization text,
-  claim_synchronous_commit text,
-  clock_ms double precision,
-  mode text,
-  state text,
-  outcome text,
-  attempt integer,
-  lease_until_ms double precision,
-  completed_ms double precision,
-  expires_ms double precision,
-  takeover_ms double precision,
-  fingerprint_version smallint,
-  fingerprint bytea,
-  codec_version smallint,
-  encryption_key_id text,
-  body bytea
+  p_timeout_ms integer,
+  p_connection_check_ms integer,
+  out granted boolean,
+  out in_recovery boolean,
+  out claim_role text,
+  out claim_authorization text,
+  out claim_synchronous_commit text,
+  out clock_ms double precision,
+  out existing :"schema".record
 )
 language plpgsql
 volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
-#variable_conflict use_column
 begin
-  perform set_config('idempotency.attempt', p_attempt, true),
-    set_config('statement_timeout', p_transaction_timeout_ms::text, true),
-    set_config('idle_in_transaction_session_timeout', p_transaction_timeout_ms::text, true),
-    set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  perform set_config('idempotency.attempt', p_attempt, true);
+  if p_timeout_ms > 0 then
+    if current_setting('server_version_num')::integer >= 170000 then
+      perform set_config('transaction_timeout', p_timeout_ms::text, true);
+    else
+      perform set_config('statement_timeout', p_timeout_ms::text, true),
+        set_config('idle_in_transaction_session_timeout', p_timeout_ms::text, true);
+    end if;
+  end if;
   if p_connection_check_ms > 0 then
     perform set_config('client_connection_check_interval', p_connection_check_ms::text, true);
   end if;
 
-  granted := pg_try_advisory_xact_lock(
-    ('x' || encode(substring(p_identity from 1 for 8), 'hex'))::bit(64)::bigint
-  );
+  granted := pg_try_advisory_xact_lock(p_lock);
   in_recovery := pg_is_in_recovery();
   claim_role := current_setting('role');
   claim_authorization := session_user;
   claim_synchronous_commit := current_setting('synchronous_commit');
-
-  select
-    r.mode::text, r.state::text, r.outcome::text, r.attempt,
-    extract(epoch from r.lease_until) * 1000,
-    extract(epoch from r.completed_at) * 1000,
-    extract(epoch from r.expires_at) * 1000,
-    extract(epoch from r.takeover_after) * 1000,
-    r.fingerprint_version, r.fingerprint, r.codec_version, r.encryption_key_id, r.body
-  into
-    mode, state, outcome, attempt, lease_until_ms, completed_ms, expires_ms, takeover_ms,
-    fingerprint_version, fingerprint, codec_version, encryption_key_id, body
-  from record as r
-  where r.identity = p_identity;
-
+  select r.* into existing from record as r where r.identity = p_identity;
   clock_ms := extract(epoch from clock_timestamp()) * 1000;
-  return next;
 end
 $$;
 comment on function :"schema".claim is 'Begins an attempt inside the transaction just begun, and reads the record.';
@@ -159,6 +131,8 @@ comment on function :"schema".claim is 'Begins an attempt inside the transaction
 -- that writes nothing without raising would let that COMMIT publish a second effect.
 create function :"schema".complete(
   p_attempt text,
+  p_lock_timeout_ms integer,
+  p_synchronous_commit text,
   p_identity bytea,
   p_scope_hash bytea,
   p_coordinate text,
@@ -170,12 +144,11 @@ create function :"schema".complete(
   p_ttl_ms double precision,
   p_tombstone_ttl_ms double precision
 )
-returns table (clock_ms double precision, completed_ms double precision, expires_ms double precision, takeover_ms double precision)
+returns double precision
 language plpgsql
 volatile
 set search_path = pg_catalog, :"schema", pg_temp
 as $$
-#variable_conflict use_column
 declare
   moment constant timestamptz := clock_timestamp();
   expiry constant timestamptz := moment + p_ttl_ms * interval '1 millisecond';
@@ -185,6 +158,11 @@ begin
   -- transaction underneath: then this statement would commit alone, behind an effect that it cannot undo.
   if current_setting('idempotency.attempt', true) is distinct from p_attempt then
     raise exception using errcode = 'GI002', message = 'the transaction of this attempt has ended';
+  end if;
+
+  perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  if p_synchronous_commit <> '' and p_synchronous_commit <> current_setting('synchronous_commit') then
+    perform set_config('synchronous_commit', p_synchronous_commit, true);
   end if;
 
   insert into record as r (
@@ -217,14 +195,10 @@ begin
   if not found then
     raise exception using errcode = 'GI001', message = 'another attempt has completed this identity';
   end if;
-
-  return query select
-    (extract(epoch from clock_timestamp()) * 1000)::double precision,
-    (extract(epoch from moment) * 1000)::double precision,
-    (extract(epoch from expiry) * 1000)::double precision,
-    (extract(epoch from takeover) * 1000)::double precision;
+  return extract(epoch from moment) * 1000;
 end
 $$;
-comment on function :"schema".complete is 'Inserts the completed record, or takes an expired one over; raises when neither is possible.';
+comment on function :"schema".complete is
+  'Inserts the completed record, or takes an expired one over; raises when neither is possible. Returns when it completed, in milliseconds.';
 
 insert into :"schema".migration (version, name) values (1, '0001_record');

@@ -26,20 +26,32 @@ export function apolloPlugin<TContext extends BaseContext>(
   options: PluginOptions,
 ): ApolloServerPlugin<TContext> {
   const batches = new Batches();
-  /** Of the servers that have started, or are about to, with this plugin. */
-  const releases: (() => Promise<void>)[] = [];
+  /** Of the servers that are starting with this plugin, and hold the stores already. */
+  const starting = new Set<() => Promise<void>>();
+  const reported = new WeakSet<Error>();
 
   return {
     async serverWillStart({ schema }) {
-      options.applyTo(schema);
+      let released = false;
       const release = async (): Promise<void> => {
-        releases.splice(releases.indexOf(release), 1);
+        if (released) return;
+        released = true;
+        starting.delete(release);
         await options.release();
       };
-      releases.push(release);
-      await options.retain();
+      try {
+        options.applyTo(schema);
+        starting.add(release);
+        await options.retain();
+      } catch (error) {
+        reported.add(error as Error);
+        if (starting.has(release)) await release();
+        throw error;
+      }
       return {
         schemaDidLoadOrUpdate({ coreSupergraphSdl }) {
+          // The last hook of a start. What still fails it, another plugin's, fails it before the next turn.
+          setImmediate(() => starting.delete(release));
           if (coreSupergraphSdl !== undefined) {
             throw new ConfigurationError(
               'This server is a federation gateway: its resolvers run in the subgraphs. Register the plugin in the subgraph that has the guarded mutations.',
@@ -51,8 +63,11 @@ export function apolloPlugin<TContext extends BaseContext>(
       };
     },
 
-    // The server that failed is the one that started last; the hooks of a stop never run for it.
-    startupDidFail: async () => releases.at(-1)?.(),
+    // The hooks of a stop never run for a server that failed to start. Apollo Server does not say which one
+    // that was: were it not looked for among those that are starting, one that runs would lose its stores.
+    async startupDidFail({ error }) {
+      if (!reported.has(error)) await [...starting].at(-1)?.();
+    },
 
     async requestDidStart(request) {
       const batch = join(batches, options.requests, request);

@@ -19,7 +19,7 @@ export function shapeResponse(
   const { singleResult } = response.body;
   const outcomes = [...facts.outcomes];
   const answered = outcomes.filter(([, outcome]) => outcome === 'executed' || outcome === 'replayed');
-  batch.guardedFields += answered.length;
+  batch.guardedFields += outcomes.filter(([, outcome]) => outcome !== 'unguarded').length;
   batch.replayedFields += answered.filter(([, outcome]) => outcome === 'replayed').length;
 
   const { headers } = response.http;
@@ -34,12 +34,13 @@ export function shapeResponse(
 
   const refusals = errors.map(refusalIn).filter((refusal) => refusal !== undefined);
   if (refusals.length === 0) return;
-  if (outcomes.every(([, outcome]) => outcome === 'refused')) {
+  // By their errors, not by their outcomes: a refusal that was stored as the answer is replayed as one.
+  const refused = new Set(errors.filter(refusalIn).map(({ path }) => path?.length === 1 && path[0]));
+  if (outcomes.every(([name]) => refused.has(name))) {
     delete singleResult.data;
     // Refused before anything ran, every root field carries the same error; one says it.
-    if (new Set(refusals).size === 1 && singleResult.errors !== undefined) {
-      singleResult.errors = singleResult.errors.slice(0, 1);
-    }
+    const alike = refusals.length === errors.length && new Set(refusals).size === 1;
+    if (alike && singleResult.errors !== undefined) singleResult.errors = singleResult.errors.slice(0, 1);
     batch.refusedStatuses.push(Math.max(...refusals.map(({ extensions }) => extensions.http.status)));
   }
   if (batch.refusedStatuses.length === batch.entries) {

@@ -39,6 +39,9 @@ interface DirectiveValues {
   readonly abandoned: 'REFUSE' | 'RERUN';
 }
 
+/** Further away lies no date that Postgres's clock and ours agree on. */
+const MAX_TTL_MS = 100 * 365 * 86_400_000;
+
 const argumentNames = authorDirective.args.map((arg) => arg.name);
 
 /**
@@ -162,6 +165,8 @@ function readTtl(coordinate: string, ttl: string, minTtlMs: number): number {
       `${coordinate}: ttl must exceed the transaction timeout (${minTtlMs} ms), got "${ttl}" (${ttlMs} ms).`,
     );
   }
+  if (ttlMs > MAX_TTL_MS)
+    throw new ConfigurationError(`${coordinate}: ttl must not exceed a hundred years, got "${ttl}".`);
   return ttlMs;
 }
 

@@ -116,7 +116,7 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
       throw plan.error;
     }
     if (rule === undefined) {
-      outcomes?.set(responseName, 'ran');
+      outcomes?.set(responseName, 'unguarded');
       return field.resolve(...field.parameters);
     }
     const call = plan.calls.get(responseName);

@@ -83,7 +83,7 @@ export async function planExecution<TContext>(
           coordinate: rule.coordinate,
           args: field.args,
           values,
-          omit: rule.keyArgument === undefined ? rule.ignore : [rule.keyArgument, ...rule.ignore],
+          omit: omittedPaths(rule),
           limits: options.limits,
         }),
         fingerprintVersion: FINGERPRINT_VERSION,
@@ -131,6 +131,18 @@ function argumentsOf(
   } catch {
     return undefined;
   }
+}
+
+const omitted = new WeakMap<FieldRule, readonly (readonly string[])[]>();
+
+/** One list per rule: the fingerprint remembers what it made of a list. */
+function omittedPaths(rule: FieldRule): readonly (readonly string[])[] {
+  let paths = omitted.get(rule);
+  if (paths === undefined) {
+    paths = rule.keyArgument === undefined ? rule.ignore : [rule.keyArgument, ...rule.ignore];
+    omitted.set(rule, paths);
+  }
+  return paths;
 }
 
 function sourcesOf(info: GraphQLResolveInfo) {

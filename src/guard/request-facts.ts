@@ -2,8 +2,8 @@
 
 import type { RequestKeys } from '../config/options.ts';
 
-/** How a root field of an operation ended. `ran`: its resolver was called without a record, or threw. */
-export type FieldOutcome = 'executed' | 'replayed' | 'refused' | 'ran';
+/** How a root field of an operation ended. `ran`: a guarded resolver was called without a record, or threw. */
+export type FieldOutcome = 'executed' | 'replayed' | 'refused' | 'ran' | 'unguarded';
 
 export interface RequestFacts {
   readonly keys: RequestKeys;

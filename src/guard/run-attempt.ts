@@ -100,15 +100,10 @@ async function rollBack(
   passenger: Passenger,
   claim: Claim,
   error: unknown,
-): Promise<never> {
+): Promise<Answer> {
   if ((await claim.attempt.rollback()) === 'ended-underneath') {
-    const { coordinate } = passenger.call;
-    await conclude(
-      context,
-      passenger,
-      { kind: 'broken', mayBeCommitted: true, cause: error },
-      { outcome: 'executed', kind: 'error', error: transactionBroken(coordinate, true, error) },
-    );
+    // The client is told what is stored: a retry must not get another answer than the first one.
+    return endBroken(context, passenger, { kind: 'broken', mayBeCommitted: true, cause: error });
   }
   throw error;
 }

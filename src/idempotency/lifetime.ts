@@ -58,10 +58,10 @@ export class Lifetime {
     await this.#open();
   }
 
-  /** One server less. */
+  /** One server less. Servers that stop have drained before; what is still under way is rolled back. */
   async release(): Promise<void> {
     this.#servers -= 1;
-    if (this.#servers <= 0) await this.close();
+    if (this.#servers <= 0) await this.#end();
   }
 
   /** Waits for the calls under way, at most `drainTimeout`. */
@@ -75,19 +75,22 @@ export class Lifetime {
   }
 
   async close(): Promise<void> {
+    if (!this.#closed) await this.drain();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     const connecting = this.#connecting;
-    if (this.#closed || connecting === undefined) {
-      this.#closed = true;
-      return;
-    }
-    await this.drain();
+    const sweeper = this.#sweeper;
+    // All of it before the first wait: a server that starts meanwhile opens stores of its own, and must not
+    // be given those that close here.
     this.#closed = true;
     this.#connecting = undefined;
     this.#opening = undefined;
     this.#stores = undefined;
-    await this.#sweeper?.stop();
     this.#sweeper = undefined;
-    const stores = await connecting.catch(() => undefined);
+    await sweeper?.stop();
+    const stores = await connecting?.catch(() => undefined);
     await stores?.close();
   }
 
@@ -119,8 +122,10 @@ export class Lifetime {
   }
 
   async #check(): Promise<Stores> {
-    const stores = await this.#connect();
+    const connecting = this.#connect();
+    const stores = await connecting;
     await stores.durable.open();
+    if (this.#connecting !== connecting) throw new StoreUnavailableError('the store was closed meanwhile');
     const { settings, logger } = this.#config;
     this.#sweeper = startSweeper({
       store: stores.durable,

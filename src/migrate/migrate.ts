@@ -22,13 +22,16 @@ export async function migrate(options: MigrateOptions): Promise<MigrationResult>
   const schema = options.schema ?? 'graphql_idempotency';
   if ('pool' in options) {
     const client = await options.pool.connect();
+    client.on('error', ignore);
     try {
       return await migrateWith(client, schema);
     } finally {
+      client.off('error', ignore);
       client.release();
     }
   }
   const client = new Client({ connectionString: options.connectionString });
+  client.on('error', ignore);
   await client.connect();
   try {
     return await migrateWith(client, schema);
@@ -36,3 +39,6 @@ export async function migrate(options: MigrateOptions): Promise<MigrationResult>
     await client.end();
   }
 }
+
+/** The query under way reports a lost connection; unheard, the client's own event would end the process. */
+function ignore(): void {}

@@ -1,6 +1,13 @@
 /** Turns a resolver's result into bytes and back, losing nothing that a later selection could ask for. */
 
 import { DevalueError, defaultStringifyOperations, parse, stringify } from 'devalue';
+import type { StringifyOperations } from 'devalue';
+
+/**
+ * Deepest nesting. Without a bound, code that is compiled by now could encode and commit what a process that
+ * has just started has not the stack to decode: then no retry would ever get its answer.
+ */
+const MAX_DEPTH = 500;
 
 /** Stored with every body: bodies are decoded by the rules that encoded them. */
 export const CODEC_VERSION = 1;
@@ -25,10 +32,10 @@ export class UnserializableError extends Error {
  */
 export function encode(value: unknown): Buffer {
   try {
-    return Buffer.from(stringify(value, reducers, { operations }));
+    return Buffer.from(stringify(value, reducers, { operations: operationsFor(value) }));
   } catch (error) {
+    if (error instanceof UnserializableError) throw error;
     if (error instanceof DevalueError) throw new UnserializableError(describe(error.value), error.path);
-    if (error instanceof RangeError) throw new UnserializableError('it is nested too deeply', '');
     throw new UnserializableError('reading it failed', '', { cause: error });
   }
 }
@@ -39,7 +46,10 @@ export function decode(body: Buffer): unknown {
 }
 
 const reducers = {
-  Buffer: (value: unknown): string | false => Buffer.isBuffer(value) && `${value.toString('base64')}.`,
+  Buffer: (value: unknown): string | false =>
+    Buffer.isBuffer(value) &&
+    Object.getPrototypeOf(value) === Buffer.prototype &&
+    `${value.toString('base64')}.`,
 };
 
 const revivers = {
@@ -54,10 +64,33 @@ const known = new Set<unknown>([
   ...[Object, Array, Date, Map, Set, URL, URLSearchParams, RegExp, ArrayBuffer].map((type) => type.prototype),
 ]);
 
+function operationsFor(root: unknown): Partial<StringifyOperations> {
+  const depths = new Map<unknown, number>([[root, 1]]);
+
+  /** Notes how deep a value lies when the walk reaches it first; that is when the walk goes into it. */
+  function enter(parent: unknown, child: unknown): unknown {
+    if (typeof child !== 'object' || child === null || depths.has(child)) return child;
+    const depth = depths.get(parent)! + 1;
+    if (depth > MAX_DEPTH) throw new UnserializableError('it is nested too deeply', '');
+    depths.set(child, depth);
+    return child;
+  }
+
+  return {
+    ...operations,
+    get: (value, key) => enter(value, defaultStringifyOperations.get(value, key)),
+    valuesOf: (set) => Array.from(set as Set<unknown>, (value) => enter(set, value)),
+    entriesOf: (map) =>
+      Array.from(map as Map<unknown, unknown>, ([key, value]) => [enter(map, key), enter(map, value)]),
+  };
+}
+
 const operations = {
-  // Without this, a subclass or an object with a `Symbol.toStringTag` would be taken for its base.
+  // By its prototype, because a subclass, or an object with a `Symbol.toStringTag`, says that it is what it
+  // is not.
   tagOf: (value: object): string => {
     const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === null || prototype === Object.prototype) return 'Object';
     const restorable = known.has(prototype) || Object.getPrototypeOf(prototype) === TypedArray.prototype;
     return restorable ? defaultStringifyOperations.tagOf(value) : 'foreign';
   },
@@ -67,12 +100,8 @@ const operations = {
       : { kind: 'not-plain' },
   // A view is stored as the bytes that it shows, never with the rest of the buffer behind it.
   viewInfo: (view: ArrayBufferView): ReturnType<typeof defaultStringifyOperations.viewInfo> =>
-    defaultStringifyOperations.viewInfo(copyOf(view)),
+    defaultStringifyOperations.viewInfo((view as Uint8Array).slice()),
 };
-
-function copyOf(view: ArrayBufferView): ArrayBufferView {
-  return view instanceof DataView ? view : (view as Uint8Array).slice();
-}
 
 function describe(value: unknown): string {
   if (typeof value === 'function') return 'it is a function';

@@ -1,6 +1,9 @@
 /** What is kept of an error that a retry must get again. */
 
 import { GraphQLError } from 'graphql';
+import { errorTable } from '../errors/codes.ts';
+import type { ErrorCode } from '../errors/codes.ts';
+import { IdempotencyError } from '../errors/idempotency-error.ts';
 import { decode, encode } from './codec.ts';
 
 /**
@@ -13,10 +16,13 @@ export function encodeError(error: unknown): Buffer {
   return encode({ message, extensions });
 }
 
-/** Makes the stored error anew, for one response. */
+/** Makes the stored error anew, for one response: one of the library's own as what it was. */
 export function decodeError(body: Buffer): GraphQLError {
   const { message, extensions } = decode(body) as { message: string; extensions: Record<string, unknown> };
-  return new GraphQLError(message, { extensions });
+  const code: unknown = extensions['code'];
+  return typeof code === 'string' && Object.hasOwn(errorTable, code)
+    ? new IdempotencyError(code as ErrorCode, message)
+    : new GraphQLError(message, { extensions });
 }
 
 function withoutHeaders(extensions: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type { Cluster, RedisOptions } from 'ioredis';
 import type { Config } from '../config/config.ts';
 import { StoreClock } from './clock.ts';
+import { EmbeddedPool } from './embedded/embedded-pool.ts';
 import { openEmbeddedPostgres } from './embedded/embedded-postgres.ts';
 import type { DurableStore, FastTier, Origin } from './port.ts';
 import type { MigrationResult } from './postgres/migrator.ts';
@@ -34,45 +35,57 @@ export async function openStores(config: Config): Promise<Stores> {
   let origin: Origin | undefined;
 
   const redis = redisClient(config);
-  const embedded =
-    config.postgres.kind === 'embedded'
-      ? await openEmbeddedPostgres({ folder: resolve(settings.embeddedFolder) })
-      : undefined;
-  if (embedded !== undefined) {
-    logger.info(
-      `graphql-idempotency keeps its records in the embedded database in ${settings.embeddedFolder}: no other process sees them. Set IDEMPOTENCY_DATABASE_URL or DATABASE_URL to use a Postgres server.`,
-    );
-  }
-  const postgres = postgresStore({
-    source: sourceOf(config, embedded),
-    settings,
-    connectionCheckMs: embedded === undefined ? CONNECTION_CHECK_MS : 0,
-    serverTimeouts: embedded === undefined,
-    onClock: (clockMs) => clock.observe(clockMs),
-    onInspection: (inspection) => {
-      origin = inspection.origin;
-      clock.observe(inspection.clockMs);
-    },
-  });
-  if (embedded !== undefined || settings.migrate) await postgres.migrate();
-
-  if (redis === undefined) logger.info('graphql-idempotency runs without Redis: replays come from Postgres.');
-  else await ready(redis.client, settings.redisConnectTimeout);
+  // Made first, because it listens to the client's errors from here on.
   const fast =
     redis === undefined
       ? noFastTier
-      : redisTier({ ...redis, prefix: settings.redisPrefix, clock, origin: () => origin });
-
-  return {
-    durable: postgres,
-    fast,
-    migrate: () => postgres.migrate(),
-    async close() {
-      await fast.close();
-      await postgres.close();
-      await embedded?.close();
-    },
+      : redisTier({
+          ...redis,
+          prefix: settings.redisPrefix,
+          timeoutMs: settings.redisTimeout,
+          clock,
+          origin: () => origin,
+        });
+  const opened = [fast.close];
+  const close = async (): Promise<void> => {
+    for (const closeOne of opened) await closeOne();
   };
+  try {
+    const embedded =
+      config.postgres.kind === 'embedded'
+        ? await openEmbeddedPostgres({ folder: resolve(settings.embeddedFolder) })
+        : undefined;
+    if (embedded !== undefined) {
+      opened.push(() => embedded.close());
+      logger.info(
+        `graphql-idempotency keeps its records in the embedded database in ${settings.embeddedFolder}: no other process sees them. Set IDEMPOTENCY_DATABASE_URL or DATABASE_URL to use a Postgres server.`,
+      );
+    }
+    const source = sourceOf(config, embedded);
+    const isEmbedded = source.single;
+    const postgres = postgresStore({
+      source,
+      settings,
+      connectionCheckMs: isEmbedded ? 0 : CONNECTION_CHECK_MS,
+      serverTimeouts: !isEmbedded,
+      onClock: (clockMs) => clock.observe(clockMs),
+      onInspection: (inspection) => {
+        origin = inspection.origin;
+        clock.observe(inspection.clockMs);
+      },
+    });
+    opened.splice(1, 0, () => postgres.close());
+    if (isEmbedded || settings.migrate) await postgres.migrate();
+
+    if (redis === undefined)
+      logger.info('graphql-idempotency runs without Redis: replays come from Postgres.');
+    else await ready(redis.client, settings.redisConnectTimeout);
+    return { durable: postgres, fast, migrate: () => postgres.migrate(), close };
+  } catch (error) {
+    // What stays open would keep a process alive that has failed to start, and pile up where it tries again.
+    await close();
+    throw error;
+  }
 }
 
 function sourceOf(
@@ -81,7 +94,7 @@ function sourceOf(
 ): ConnectionSource {
   switch (postgres.kind) {
     case 'pool':
-      return { pool: postgres.pool };
+      return { pool: postgres.pool, single: postgres.pool instanceof EmbeddedPool };
     case 'config':
       return { config: postgres.config, single: false };
     case 'embedded':

@@ -81,7 +81,7 @@ export class SharedSession {
     try {
       const answer = await this.#engine.exchange(batch.bytes);
       if (!batch.endsInReady || closingStatus(answer) !== undefined) return answer;
-      throw new EngineFailure(answer, new Error('its answer was cut short'));
+      throw new EngineFailure(answer, new Error('its answer does not end as the protocol wants'));
     } catch (error) {
       this.#engine.abandon();
       this.#engine = undefined;

@@ -66,8 +66,17 @@ export function simpleQuery(sql: string): Buffer {
 /** The message that ends a series of extended-protocol messages. */
 export const sync: Buffer = Buffer.from([tags.sync, 0, 0, 0, 4]);
 
-/** Says which transaction status an answer ends with: `I`, `T` or `E`; `undefined` where it is cut short. */
+/**
+ * Says which transaction status an answer ends with: `I`, `T` or `E`; `undefined` where it is cut short, or
+ * ready twice over, as PGlite before 0.5.11 is after an error: `pg` would take the second for the answer to
+ * its next statement.
+ */
 export function closingStatus(answer: Buffer): string | undefined {
+  const status = readyStatus(answer);
+  return readyStatus(answer.subarray(0, -readyBytes)) === undefined ? status : undefined;
+}
+
+function readyStatus(answer: Buffer): string | undefined {
   if (answer.length < readyBytes) return undefined;
   const end = answer.subarray(-readyBytes);
   return end[0] === tags.ready && end.readInt32BE(1) === readyBytes - 1

@@ -1,25 +1,24 @@
 /** One transaction on one session, from its claim to its end. */
 
 import type { Attempt, NewRecord } from '../port.ts';
-import { judge, reasonOf, valueOf } from './outcome.ts';
+import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
 import type { Pools } from './pools.ts';
 import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
-import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
-import type { ClaimSettings, Statement } from './statements.ts';
+import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreRole } from './statements.ts';
+import type { ClaimSettings } from './statements.ts';
 import { revocableTransaction } from './transaction.ts';
 
 export interface AttemptContext extends OutcomeContext {
   readonly pools: Pools;
   readonly claimSettings: ClaimSettings;
   readonly commitTimeout: number;
-  readonly lockTimeout: number;
   readonly transactionTimeout: number;
-  readonly completeStatement: (token: string, record: NewRecord) => Statement;
+  readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
 }
 
 export function openAttempt(context: AttemptContext): Attempt {
-  const { pools, session, token } = context;
+  const { pools, session, token, claimSettings } = context;
   const handle = revocableTransaction(session);
   // Bounds the attempt even where the resolver never settles and the server has no transaction timeout.
   const timer = setTimeout(
@@ -40,15 +39,13 @@ export function openAttempt(context: AttemptContext): Attempt {
   async function rollBack(): Promise<'rolled-back' | 'ended-underneath'> {
     // The marker tells whether there still is something to roll back. A failed transaction answers nothing
     // but ROLLBACK, and is therefore still the one that the claim began.
-    const statements = session.failed ? [ROLLBACK] : [MARKER, ROLLBACK];
-    const answers = await session.send(statements, context.claimTimeout);
-    if (answers.at(-1)?.status === 'rejected') session.destroy(new Error('rollback failed'));
-    const marker = answers.length === 2 ? valueOf(answers[0]) : undefined;
-    return marker !== undefined && marker.rows[0]?.['attempt'] !== token ? 'ended-underneath' : 'rolled-back';
-  }
-
-  function restore(): Statement {
-    return restoreSettings(context.claimSettings, context.transactionTimeout, context.lockTimeout);
+    const marked = !session.failed;
+    const answer = await session.send(marked ? [MARKER, ROLLBACK] : [ROLLBACK], context.claimTimeout);
+    if (answer.kind === 'failed') {
+      session.destroy(new Error('rollback failed'));
+      return 'rolled-back';
+    }
+    return marked && answer.results[0]?.rows[0]?.['attempt'] !== token ? 'ended-underneath' : 'rolled-back';
   }
 
   return {
@@ -67,11 +64,14 @@ export function openAttempt(context: AttemptContext): Attempt {
 
     complete: (record) =>
       end(async () => {
-        // The record statement raises where it wrote no row. Were it silent, the COMMIT that travels behind
-        // it would publish the effect of the attempt that lost.
-        const statements = [restore(), context.completeStatement(token, record), COMMIT];
-        const [restored, completed, committed] = await session.send(statements, context.commitTimeout);
-        return judge(context, record, { written: [restored, completed], committed });
+        // The record statement raises where it wrote no row. Were it silent, the COMMIT that travels with it
+        // would publish the effect of the attempt that lost.
+        const statements = [
+          restoreRole(claimSettings),
+          context.completeStatement(token, record, claimSettings),
+          COMMIT,
+        ];
+        return judge(context, record, await session.send(statements, context.commitTimeout));
       }),
 
     completeInstead: (record) =>
@@ -82,29 +82,31 @@ export function openAttempt(context: AttemptContext): Attempt {
         const statements = [
           BEGIN,
           context.claimStatement(record.identity, token),
-          context.completeStatement(token, record),
+          context.completeStatement(token, record, claimSettings),
           COMMIT,
         ];
-        const answers = await session.send(statements, context.commitTimeout);
-        return judge(context, record, { written: answers.slice(0, 3), committed: answers[3] });
+        return judge(context, record, await session.send(statements, context.commitTimeout));
       }),
 
     commitUnrecorded: () =>
       end(async () => {
-        const [marker, committed] = await session.send([MARKER, COMMIT], context.commitTimeout);
-        if (marker?.status === 'fulfilled' && marker.value.rows[0]?.['attempt'] !== token) {
-          return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction was ended') };
+        const answer = await session.send([MARKER, COMMIT], context.commitTimeout);
+        if (answer.kind === 'done') {
+          const [marker, committed] = answer.results;
+          if (marker?.rows[0]?.['attempt'] === token && committed?.command === 'COMMIT') {
+            return { kind: 'committed' };
+          }
+          return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction had been ended') };
         }
-        const result = valueOf(committed);
-        if (result?.command === 'COMMIT') return { kind: 'committed' };
-        const cause = reasonOf(marker) ?? reasonOf(committed);
-        if (sqlStateOf(cause) === FAILED_TRANSACTION || result !== undefined) {
-          if (session.failed) session.destroy(new Error('rollback failed'));
-          return { kind: 'broken', mayBeCommitted: false, cause };
+        const { error: cause } = answer;
+        if (!isRefusal(cause)) {
+          session.destroy(new Error('COMMIT was not answered'));
+          return { kind: 'unknown', cause };
         }
-        if (isRefusal(cause)) return { kind: 'aborted', cause };
-        session.destroy(new Error('COMMIT was not answered'));
-        return { kind: 'unknown', cause };
+        await session.rollBack(context.claimTimeout);
+        return sqlStateOf(cause) === FAILED_TRANSACTION
+          ? { kind: 'broken', mayBeCommitted: false, cause }
+          : { kind: 'aborted', cause };
       }),
   };
 }

@@ -73,6 +73,14 @@ export function howToMigrate(schema: string): string {
   return `Run: npx graphql-idempotency migrate --schema ${schema}   (or call idempotency.migrate(), or set the option migrate: true)`;
 }
 
+/** The error of a schema in which somebody else's objects stand in the way, or only a part of ours is left. */
+export function foreignSchema(schema: string, cause: unknown): ConfigurationError {
+  return new ConfigurationError(
+    `The schema "${schema}" holds objects that the migrations of graphql-idempotency did not make, or only a part of what they make. Choose another schema (option \`schema\`, variable IDEMPOTENCY_SCHEMA), or remove what is there and migrate again.`,
+    { cause },
+  );
+}
+
 async function readRow(
   client: Pick<PoolClient, 'query'>,
   statements: Statements,
@@ -87,11 +95,14 @@ async function readRow(
     );
   }
   try {
-    const { rows } = await client.query<InspectionRow>(statements.inspect.text);
+    const { rows } = await client.query<InspectionRow>(statements.inspect);
     if (rows[0] !== undefined) return rows[0];
   } catch (error) {
-    // Undefined table, schema, column or function: never installed, or not by these migrations.
-    if (!/^(?:42P01|3F000|42703|42883)$/.test(sqlStateOf(error) ?? '')) throw error;
+    const state = sqlStateOf(error) ?? '';
+    // A column or a function is missing, or has namesakes.
+    if (/^(?:42703|42883|42725)$/.test(state)) throw foreignSchema(schema, error);
+    // A table or the schema itself is missing: never installed.
+    if (!/^(?:42P01|3F000)$/.test(state)) throw error;
   }
   throw new ConfigurationError(
     `The schema "${schema}" does not hold the tables of graphql-idempotency. ${howToMigrate(schema)}`,

@@ -2,8 +2,10 @@
 
 import type { ClientBase } from 'pg';
 import { ConfigurationError } from '../../errors/configuration-error.ts';
+import { foreignSchema } from './inspection.ts';
 import { latestMigration, migrations, sqlFor } from './migrations.ts';
 import { quoteIdentifier } from './quote-identifier.ts';
+import { sqlStateOf } from './sqlstate.ts';
 
 export interface MigrationResult {
   readonly schema: string;
@@ -11,7 +13,10 @@ export interface MigrationResult {
   readonly applied: readonly string[];
 }
 
-/** Applies what is missing, in one transaction. @throws ConfigurationError when the schema is newer. */
+/** A table, type, function or column that is there already, or is not what it is called. */
+const FOREIGN = /^(?:42P07|42710|42723|42703)$/;
+
+/** Applies what is missing, in one transaction. @throws ConfigurationError when the schema is newer or foreign. */
 export async function migrateWith(client: ClientBase, schema: string): Promise<MigrationResult> {
   await client.query('begin isolation level read committed read write');
   try {
@@ -33,7 +38,7 @@ export async function migrateWith(client: ClientBase, schema: string): Promise<M
     return { schema, applied: missing.map(({ name }) => name) };
   } catch (error) {
     await client.query('rollback').catch(() => {});
-    throw error;
+    throw FOREIGN.test(sqlStateOf(error) ?? '') ? foreignSchema(schema, error) : error;
   }
 }
 
@@ -43,8 +48,8 @@ async function currentVersion(client: ClientBase, schema: string): Promise<numbe
     table,
   ]);
   if (rows[0]?.found == null) return 0;
-  const newest = await client.query<{ version: number | null }>(
-    `select max(version) as version from ${table}`,
-  );
-  return newest.rows[0]?.version ?? 0;
+  const newest = await client.query<{ version: unknown }>(`select max(version) as version from ${table}`);
+  const version = newest.rows[0]?.version ?? 0;
+  if (typeof version !== 'number') throw foreignSchema(schema, undefined);
+  return version;
 }

@@ -1,4 +1,4 @@
-/** Reads from the answers to record and COMMIT how an attempt ended. */
+/** Reads from the answer to record and COMMIT how an attempt ended. */
 
 import type { Completion, NewRecord, Sighting } from '../port.ts';
 import { completedRecord, sightingOf } from './rows.ts';
@@ -13,49 +13,42 @@ import {
   sqlStateOf,
 } from './sqlstate.ts';
 import { BEGIN, ROLLBACK } from './statements.ts';
-import type { Statement } from './statements.ts';
 
 export interface OutcomeContext {
   readonly session: Session;
   /** The marker of this attempt's transaction. */
   readonly token: string;
   readonly claimTimeout: number;
-  readonly claimStatement: (identity: Buffer, token: string) => Statement;
+  readonly claimStatement: (identity: Buffer, token: string) => string;
   /** Finds out what became of a COMMIT that nobody answered. */
   readonly resolveCommit: (record: NewRecord, cause: unknown) => Promise<Completion>;
 }
 
-export async function judge(
-  context: OutcomeContext,
-  record: NewRecord,
-  answers: { readonly written: readonly (Answer | undefined)[]; readonly committed: Answer | undefined },
-): Promise<Completion> {
+/** Judges the answer to statements of which the last two are the record statement and COMMIT. */
+export async function judge(context: OutcomeContext, record: NewRecord, answer: Answer): Promise<Completion> {
   const { session } = context;
-  const refused = answers.written.map(reasonOf).find((reason) => reason !== undefined);
-  if (refused === undefined) {
-    const result = valueOf(answers.committed);
+  if (answer.kind === 'done') {
+    const committed = answer.results.at(-1);
     // A COMMIT of a failed transaction succeeds with the tag ROLLBACK.
-    if (result?.command === 'COMMIT') {
-      const row = valueOf(answers.written.at(-1))?.rows[0] as unknown as CompleteRow;
-      const wrote = valueOf(answers.written[0])?.rows[0]?.['wrote'] !== false;
-      return { kind: 'committed', record: completedRecord(record, row), origin: session.origin, wrote };
+    if (committed?.command !== 'COMMIT') {
+      return {
+        kind: 'broken',
+        mayBeCommitted: false,
+        cause: new Error(`COMMIT answered ${committed?.command}`),
+      };
     }
-    if (result !== undefined) {
-      return { kind: 'broken', mayBeCommitted: false, cause: new Error(`COMMIT answered ${result.command}`) };
-    }
+    const row = answer.results.at(-2)?.rows[0] as unknown as CompleteRow;
+    const wrote = answer.results[0]?.rows[0]?.['wrote'] !== false;
+    return { kind: 'committed', record: completedRecord(record, row), origin: session.origin, wrote };
   }
 
-  const cause = refused ?? reasonOf(answers.committed);
+  const { error: cause } = answer;
   if (!isRefusal(cause)) {
-    // No answer. The server may have the messages, or get them later: only the primary key can tell.
+    // No answer. The server may have the message, or get it later: only the primary key can tell.
     session.destroy(new Error('COMMIT was not answered'));
     return context.resolveCommit(record, cause);
   }
-  if (session.failed || answers.committed?.status === 'rejected') {
-    // Without pipelining COMMIT was not sent behind the failure, and the transaction is still open.
-    const [ended] = await session.send([ROLLBACK], context.claimTimeout);
-    if (ended?.status === 'rejected') session.destroy(new Error('rollback failed'));
-  }
+  await session.rollBack(context.claimTimeout);
   switch (sqlStateOf(cause)) {
     case IDENTITY_COMPLETED: {
       const sighting = await look(context, record.identity);
@@ -77,17 +70,12 @@ export async function look(
   context: Omit<OutcomeContext, 'resolveCommit'>,
   identity: Buffer,
 ): Promise<Sighting | undefined> {
-  const statements = [BEGIN, context.claimStatement(identity, context.token), ROLLBACK];
-  const [, claimed, ended] = await context.session.send(statements, context.claimTimeout);
-  if (ended?.status === 'rejected') context.session.destroy(new Error('rollback failed'));
-  const row = valueOf(claimed)?.rows[0] as unknown as ClaimRow | undefined;
-  return row === undefined ? undefined : sightingOf(row, context.session.origin);
-}
-
-export function valueOf<T>(answer: PromiseSettledResult<T> | undefined): T | undefined {
-  return answer?.status === 'fulfilled' ? answer.value : undefined;
-}
-
-export function reasonOf(answer: PromiseSettledResult<unknown> | undefined): unknown {
-  return answer?.status === 'rejected' ? (answer.reason ?? new Error('unknown failure')) : undefined;
+  const { session } = context;
+  const answer = await session.send(
+    [BEGIN, context.claimStatement(identity, context.token), ROLLBACK],
+    context.claimTimeout,
+  );
+  await session.rollBack(context.claimTimeout);
+  if (answer.kind === 'failed') return undefined;
+  return sightingOf(answer.results[1]!.rows[0] as unknown as ClaimRow, session.origin);
 }

@@ -18,10 +18,13 @@ export interface PoolSettings {
   readonly claimTimeout: number;
 }
 
-/** Where the connections come from. A pool is the caller's own: it is used for attempts and never ended. */
-export type ConnectionSource =
-  | { readonly pool: Pool }
-  | { readonly config: PoolConfig; readonly single: boolean };
+/**
+ * Where the connections come from. A pool is the caller's own: it is used for attempts and never ended.
+ * Where there can be but a single connection, probes and upkeep share it with the attempts.
+ */
+export type ConnectionSource = ({ readonly pool: Pool } | { readonly config: PoolConfig }) & {
+  readonly single: boolean;
+};
 
 /** Says which database a connection reaches, or refuses it by throwing; runs once for each connection. */
 export type InspectConnection = (client: PoolClient) => Promise<Origin>;
@@ -39,7 +42,11 @@ export class Pools {
   constructor(source: ConnectionSource, settings: PoolSettings, inspect: InspectConnection) {
     this.#settings = settings;
     this.#inspect = inspect;
-    if ('pool' in source) {
+    if ('pool' in source && source.single) {
+      this.#attempts = source.pool;
+      this.#reserved = source.pool;
+      this.#owned = [];
+    } else if ('pool' in source) {
       this.#attempts = source.pool;
       // Spread alone would lose the password: pg keeps it out of what can be listed.
       const config = { ...source.pool.options, password: source.pool.options.password } as PoolConfig;
@@ -149,7 +156,6 @@ export class Pools {
       keepAlive: true,
       connectionTimeoutMillis: this.#settings.acquireTimeout,
       ...config,
-      ...({ pipeline: true } as PoolConfig),
     });
     // An idle connection that breaks is the pool's to replace; unheard, its error would end the process.
     pool.on('error', () => {});

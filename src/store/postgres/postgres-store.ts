@@ -10,7 +10,7 @@ import { inspect } from './inspection.ts';
 import type { Inspection } from './inspection.ts';
 import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
-import { judge, reasonOf, valueOf } from './outcome.ts';
+import { judge } from './outcome.ts';
 import { Pools } from './pools.ts';
 import type { ConnectionSource, PoolSettings } from './pools.ts';
 import { resolveCommit } from './resolve-commit.ts';
@@ -18,7 +18,7 @@ import { settingsOf, sightingOf } from './rows.ts';
 import type { ClaimRow } from './rows.ts';
 import type { Session } from './session.ts';
 import { BEGIN, COMMIT, statementsFor } from './statements.ts';
-import type { Statement } from './statements.ts';
+import type { ClaimSettings } from './statements.ts';
 
 export interface PostgresSettings extends PoolSettings {
   readonly schema: string;
@@ -54,13 +54,25 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     return inspection.origin;
   });
 
-  function claimStatement(identity: Buffer, token: string, timeoutMs?: number): Statement {
+  function claimStatement(identity: Buffer, token: string, timeoutMs?: number): string {
     return statements.claim({
       identity,
       attempt: token,
-      transactionTimeoutMs: options.serverTimeouts ? (timeoutMs ?? settings.transactionTimeout) : 0,
-      lockTimeoutMs: timeoutMs ?? settings.lockTimeout,
+      timeoutMs: options.serverTimeouts ? (timeoutMs ?? settings.transactionTimeout) : 0,
       connectionCheckMs: options.connectionCheckMs,
+    });
+  }
+
+  function completeStatement(
+    token: string,
+    record: NewRecord,
+    claimed?: ClaimSettings,
+    lockTimeoutMs = settings.lockTimeout,
+  ): string {
+    return statements.complete(token, record, {
+      lockTimeoutMs,
+      // Empty where no resolver has run that could have changed it.
+      synchronousCommit: claimed?.synchronousCommit ?? '',
     });
   }
 
@@ -68,24 +80,22 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     ...settings,
     pools,
     claimStatement,
-    completeStatement: statements.complete,
+    completeStatement,
     resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),
   };
 
   async function claim(identity: Buffer): Promise<Claim> {
     const session = await acquire('attempts');
     const token = randomUUID();
-    const answers = await session.send([BEGIN, claimStatement(identity, token)], settings.claimTimeout);
-    const cause = reasonOf(answers[0]) ?? reasonOf(answers[1]);
-    const row = valueOf(answers[1])?.rows[0] as unknown as ClaimRow | undefined;
-    if (cause !== undefined || row === undefined || row.in_recovery) {
+    const answer = await session.send([BEGIN, claimStatement(identity, token)], settings.claimTimeout);
+    const row = answer.kind === 'done' ? (answer.results[1]!.rows[0] as unknown as ClaimRow) : undefined;
+    if (row === undefined || row.in_recovery) {
+      const cause = answer.kind === 'failed' ? answer.error : new Error('the server is a replica');
       // Whatever this connection is now, it is not one to begin an attempt on.
       session.destroy(new Error('the claim failed'));
       pools.release(session);
       publish({ type: 'postgres', event: 'unavailable', error: cause });
-      throw new StoreUnavailableError('the claim failed', {
-        cause: cause ?? new Error('the server is a replica'),
-      });
+      throw new StoreUnavailableError('the claim failed', { cause });
     }
     options.onClock(row.clock_ms);
     return {
@@ -103,12 +113,12 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     }
   }
 
-  async function run(statement: Statement): Promise<number> {
+  async function run(statement: string): Promise<number> {
     const session = await acquire('reserved');
     try {
-      const [answer] = await session.send([statement], settings.transactionTimeout);
-      if (answer?.status === 'fulfilled') return answer.value.rowCount ?? 0;
-      throw new StoreUnavailableError('a statement failed', { cause: reasonOf(answer) });
+      const answer = await session.send([statement], settings.transactionTimeout);
+      if (answer.kind === 'done') return answer.results[0]!.rowCount ?? 0;
+      throw new StoreUnavailableError('a statement failed', { cause: answer.error });
     } finally {
       pools.release(session);
     }
@@ -142,14 +152,11 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       const held = session as Session;
       const token = randomUUID();
       try {
-        const answers = await held.send(
-          [BEGIN, claimStatement(record.identity, token), statements.complete(token, record), COMMIT],
+        const answer = await held.send(
+          [BEGIN, claimStatement(record.identity, token), completeStatement(token, record), COMMIT],
           settings.commitTimeout,
         );
-        return await judge({ ...shared, session: held, token }, record, {
-          written: answers.slice(0, 3),
-          committed: answers[3],
-        });
+        return await judge({ ...shared, session: held, token }, record, answer);
       } finally {
         pools.release(held);
       }
@@ -158,9 +165,9 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     async reachable() {
       const session = await pools.acquire('reserved').catch(() => undefined);
       if (session === undefined) return false;
-      const [answer] = await session.send([{ text: 'select 1' }], settings.claimTimeout);
+      const answer = await session.send(['select 1'], settings.claimTimeout);
       pools.release(session);
-      return answer?.status === 'fulfilled';
+      return answer.kind === 'done';
     },
 
     async sweep(batchSize) {

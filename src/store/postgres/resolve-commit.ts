@@ -4,13 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { publish } from '../../telemetry/channels.ts';
 import type { Completion, NewRecord } from '../port.ts';
-import { look, reasonOf, valueOf } from './outcome.ts';
+import { look } from './outcome.ts';
 import type { Pools } from './pools.ts';
-import { sightingOf } from './rows.ts';
-import type { ClaimRow } from './rows.ts';
 import { IDENTITY_COMPLETED, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, ROLLBACK } from './statements.ts';
-import type { Statement } from './statements.ts';
 
 const RETRY_MS = 50;
 
@@ -18,8 +15,13 @@ export interface ProbeContext {
   readonly pools: Pools;
   readonly claimTimeout: number;
   readonly probeTimeout: number;
-  readonly claimStatement: (identity: Buffer, token: string, timeoutMs?: number) => Statement;
-  readonly completeStatement: (token: string, record: NewRecord) => Statement;
+  readonly claimStatement: (identity: Buffer, token: string, timeoutMs?: number) => string;
+  readonly completeStatement: (
+    token: string,
+    record: NewRecord,
+    claimed: undefined,
+    lockTimeoutMs: number,
+  ) => string;
 }
 
 /**
@@ -60,29 +62,20 @@ async function probe(
   const session = await context.pools.acquire('reserved').catch(() => undefined);
   if (session === undefined) return undefined;
   try {
-    const [, claimed, completed, ended] = await session.send(
+    const { identity } = record;
+    const answer = await session.send(
       [
         BEGIN,
-        context.claimStatement(record.identity, token, remainingMs),
-        context.completeStatement(token, record),
+        context.claimStatement(identity, token, remainingMs),
+        context.completeStatement(token, record, undefined, remainingMs),
         ROLLBACK,
       ],
       remainingMs + RETRY_MS,
     );
-    if (session.failed && !session.dead) {
-      const [again] = await session.send([ROLLBACK], context.claimTimeout);
-      if (again?.status === 'rejected') session.destroy(new Error('rollback failed'));
-    } else if (ended?.status === 'rejected' && completed?.status === 'fulfilled') {
-      session.destroy(new Error('rollback failed'));
-    }
-    if (completed?.status === 'fulfilled') return { kind: 'aborted', cause };
-    if (sqlStateOf(reasonOf(completed)) !== IDENTITY_COMPLETED) return undefined;
-    const row = valueOf(claimed)?.rows[0] as unknown as ClaimRow | undefined;
-    if (row !== undefined && row.state !== null) {
-      return { kind: 'conflict', sighting: sightingOf(row, session.origin) };
-    }
-    // The record was committed between this probe's claim and its record statement.
-    const sighting = await look({ ...context, session, token }, record.identity);
+    await session.rollBack(context.claimTimeout);
+    if (answer.kind === 'done') return { kind: 'aborted', cause };
+    if (sqlStateOf(answer.error) !== IDENTITY_COMPLETED) return undefined;
+    const sighting = await look({ ...context, session, token }, identity);
     return sighting === undefined ? undefined : { kind: 'conflict', sighting };
   } finally {
     context.pools.release(session);

@@ -4,7 +4,7 @@ import type { CompletedRecord, StoredRecord } from '../../record/record.ts';
 import type { NewRecord, Origin, Sighting } from '../port.ts';
 import type { ClaimSettings } from './statements.ts';
 
-/** A row of the function `claim`. The record's columns are null where there is no record. */
+/** A row of the claim. The record's columns are null where there is no record. */
 export interface ClaimRow {
   readonly granted: boolean;
   readonly in_recovery: boolean;
@@ -25,12 +25,9 @@ export interface ClaimRow {
   readonly body: Buffer | null;
 }
 
-/** A row of the function `complete`. */
+/** The answer of the function `complete`. */
 export interface CompleteRow {
-  readonly clock_ms: number;
   readonly completed_ms: number;
-  readonly expires_ms: number;
-  readonly takeover_ms: number;
 }
 
 function recordOf(row: ClaimRow): StoredRecord | undefined {
@@ -80,7 +77,7 @@ export function completedRecord(record: NewRecord, row: CompleteRow): CompletedR
     encryptionKeyId: null,
     body: record.body,
     completedMs: row.completed_ms,
-    expiresMs: row.expires_ms,
-    takeoverMs: row.takeover_ms,
+    expiresMs: row.completed_ms + record.ttlMs,
+    takeoverMs: row.completed_ms + record.ttlMs + record.tombstoneTtlMs,
   };
 }

@@ -1,15 +1,19 @@
-/** One checked-out connection: sends statements as one round trip, notices its death, ends it for good. */
+/** One checked-out connection: sends statements as one message, notices its death, ends it for good. */
 
 import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
 import type { Origin } from '../port.ts';
-import type { Statement } from './statements.ts';
 import { ROLLBACK } from './statements.ts';
 
-export type Answer = PromiseSettledResult<QueryResult<QueryResultRow>>;
+type Result = QueryResult<QueryResultRow>;
+
+/** What became of statements that were sent together. */
+export type Answer =
+  | { readonly kind: 'done'; readonly results: readonly Result[] }
+  /** One of them failed, or there was no answer. */
+  | { readonly kind: 'failed'; readonly error: unknown };
 
 /** Parts of `pg`'s client that its types leave out. */
 interface ClientInternals {
-  readonly pipeline?: boolean;
   readonly connection?: { readonly stream?: { destroy(): void } };
   getTransactionStatus?(): string | null;
 }
@@ -24,7 +28,6 @@ export class Session {
   readonly origin: Origin;
   /** Resolves with the reason when the connection is lost, or was destroyed by a deadline. */
   readonly died: Promise<Error>;
-  readonly #pipelined: boolean;
   #dead = false;
   #released = false;
   #reportDeath: (reason: Error) => void = () => {};
@@ -32,7 +35,6 @@ export class Session {
   constructor(client: PoolClient, origin: Origin) {
     this.client = client;
     this.origin = origin;
-    this.#pipelined = (client as unknown as ClientInternals).pipeline === true;
     this.died = new Promise((resolve) => {
       this.#reportDeath = resolve;
     });
@@ -45,42 +47,34 @@ export class Session {
     return this.#dead;
   }
 
-  get pipelined(): boolean {
-    return this.#pipelined;
-  }
-
   /** Whether a statement of the open transaction has failed, so that only a rollback is left. */
   get failed(): boolean {
     return this.#status === 'E';
   }
 
   /**
-   * Sends the statements in order, as one round trip where the driver pipelines. Without pipelining a
-   * failure keeps the rest from being sent. When the deadline passes, the connection is destroyed: a client
-   * that timed out would hand its late answers to the next caller.
+   * Sends the statements as one message: one round trip, and nothing after a statement that fails. When the
+   * deadline passes, the connection is destroyed: a client that timed out would hand its late answers to the
+   * next caller.
    */
-  async send(statements: readonly Statement[], timeoutMs: number): Promise<Answer[]> {
-    if (this.#dead)
-      return statements.map(() => ({ status: 'rejected', reason: new Error('connection lost') }));
+  async send(statements: readonly string[], timeoutMs: number): Promise<Answer> {
+    if (this.#dead) return { kind: 'failed', error: new Error('the connection is lost') };
     const deadline = setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
     try {
-      if (this.#pipelined) {
-        return await Promise.allSettled(statements.map((statement) => this.client.query({ ...statement })));
-      }
-      const answers: Answer[] = [];
-      for (const statement of statements) {
-        const [answer] = await Promise.allSettled([this.client.query({ ...statement })]);
-        answers.push(answer);
-        if (answer.status === 'rejected') break;
-      }
-      const skipped = {
-        status: 'rejected',
-        reason: new Error('not sent: the statement before it failed'),
-      } as const;
-      return [...answers, ...Array.from({ length: statements.length - answers.length }, () => skipped)];
+      const answer: unknown = await this.client.query(statements.join(';\n'));
+      return { kind: 'done', results: (Array.isArray(answer) ? answer : [answer]) as Result[] };
+    } catch (error) {
+      return { kind: 'failed', error };
     } finally {
       clearTimeout(deadline);
     }
+  }
+
+  /** Ends the transaction, if one is open. A session that cannot is destroyed. */
+  async rollBack(timeoutMs: number): Promise<void> {
+    if (this.#status === 'I' || this.#dead) return;
+    const answer = await this.send([ROLLBACK], timeoutMs);
+    if (answer.kind === 'failed') this.destroy(new Error('rollback failed'));
   }
 
   /** Cuts the connection now: whatever the server still does, nobody here will take it for an answer. */
@@ -94,6 +88,8 @@ export class Session {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    // Nobody may inherit an open transaction, whatever went wrong before.
+    if (!this.#dead && this.#status !== 'I') this.destroy(new Error('released inside a transaction'));
     if (this.#dead) {
       // The `error` listener stays: a late error of a removed client has nobody else to hear it.
       this.client.release(true);
@@ -106,10 +102,7 @@ export class Session {
 
   /** Rolls back whatever is open, without making anybody wait, and gives the connection back. */
   releaseInBackground(timeoutMs: number): void {
-    void this.send([ROLLBACK], timeoutMs).then(([answer]) => {
-      if (answer?.status === 'rejected') this.destroy(new Error('rollback failed'));
-      this.release();
-    });
+    void this.rollBack(timeoutMs).then(() => this.release());
   }
 
   get #status(): string | null {

@@ -27,9 +27,9 @@ export function transactionCommandIn(text: string): string | undefined {
   return undefined;
 }
 
-// In order: comments, quoted text (escape strings first: they alone know backslashes), dollar quotes, words, ends.
+// In order: comments, the beginnings of quoted text (escape strings first: they alone know backslashes), words, ends.
 const TOKEN =
-  /--[^\n\r]*|\/\*|\b[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;/g;
+  /--[^\n\r]*|\/\*|\b[eE]'|'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;/g;
 
 /** The first three words of every statement in the text, in upper case. */
 function* statementHeads(text: string): Generator<readonly string[]> {
@@ -42,14 +42,31 @@ function* statementHeads(text: string): Generator<readonly string[]> {
       words = [];
     } else if (found === '/*') {
       token.lastIndex = endOfComment(text, token.lastIndex);
-    } else if (found.startsWith('$')) {
+    } else if (found === "e'" || found === "E'") {
+      token.lastIndex = endOfEscapeString(text, token.lastIndex);
+    } else if (found === "'" || found === '"' || found.startsWith('$')) {
+      // A doubled quote reads as the end of one text and the beginning of the next: all the same here.
       const end = text.indexOf(found, token.lastIndex);
       token.lastIndex = end === -1 ? text.length : end + found.length;
-    } else if (/^[A-Za-z_\u0080-\uffff]/.test(found) && !found.endsWith("'") && words.length < 3) {
+    } else if (!found.startsWith('--') && words.length < 3) {
       words.push(found.toUpperCase());
     }
   }
   yield words;
+}
+
+/**
+ * A quote ends an escape string unless another follows it: at once, or behind white space with a line break.
+ * Backslashes go on escaping in what follows, so it must not be read as a string of its own.
+ */
+function endOfEscapeString(text: string, start: number): number {
+  const mark =
+    /\\[\s\S]|''|'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r][ \t\n\r\f\v]*(?:--[^\n\r]*[\n\r][ \t\n\r\f\v]*)*'|'/g;
+  mark.lastIndex = start;
+  for (let match = mark.exec(text); match !== null; match = mark.exec(text)) {
+    if (match[0] === "'") return mark.lastIndex;
+  }
+  return text.length;
 }
 
 /** Comments nest in Postgres. */

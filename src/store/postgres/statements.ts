@@ -2,11 +2,7 @@
 
 import type { NewRecord } from '../port.ts';
 import { quoteIdentifier } from './quote-identifier.ts';
-
-export interface Statement {
-  readonly text: string;
-  readonly values?: unknown[];
-}
+import { literal } from './sql-literal.ts';
 
 /** What of a claim's session a resolver may have changed, and the record statement must not inherit. */
 export interface ClaimSettings {
@@ -18,53 +14,60 @@ export interface ClaimSettings {
 export type Statements = ReturnType<typeof statementsFor>;
 
 /** Pinned, because a session default of REPEATABLE READ would make the record statement raise 40001. */
-export const BEGIN: Statement = { text: 'begin isolation level read committed read write' };
-export const COMMIT: Statement = { text: 'commit' };
-export const ROLLBACK: Statement = { text: 'rollback' };
+export const BEGIN = 'begin isolation level read committed read write';
+export const COMMIT = 'commit';
+export const ROLLBACK = 'rollback';
 
 /** Whether the transaction of an attempt is still the one that its claim began. */
-export const MARKER: Statement = { text: `select current_setting('idempotency.attempt', true) as attempt` };
+export const MARKER = `select pg_catalog.current_setting('idempotency.attempt', true) as attempt`;
 
-/** Undoes what a resolver set locally, so that the record statement runs as the claim did. */
-export function restoreSettings(claim: ClaimSettings, timeoutMs: number, lockTimeoutMs: number): Statement {
-  return {
-    text: `select set_config('session_authorization', $1, true), set_config('role', $2, true),
-      set_config('synchronous_commit', $3, true), set_config('statement_timeout', $4, true),
-      set_config('lock_timeout', $5, true), pg_current_xact_id_if_assigned() is not null as wrote`,
-    values: [
-      claim.authorization,
-      claim.role,
-      claim.synchronousCommit,
-      String(timeoutMs),
-      String(lockTimeoutMs),
-    ],
-  };
+/**
+ * Undoes what a resolver set locally, so that the record statement runs under the claim's own role. A statement
+ * of its own, because Postgres checks the right to call a function before it calls it.
+ */
+export function restoreRole({ authorization, role }: ClaimSettings): string {
+  // The authorization first, because it resets the role.
+  return `select pg_catalog.set_config('session_authorization', ${literal(authorization)}, true),
+    pg_catalog.set_config('role', ${literal(role)}, true),
+    pg_catalog.pg_current_xact_id_if_assigned() is not null as wrote`;
 }
 
 export function statementsFor(schemaName: string) {
   const schema = quoteIdentifier(schemaName);
+  const list = (values: readonly (string | number | Buffer)[]): string => values.map(literal).join(', ');
+
   return Object.freeze({
     claim: (claim: {
       readonly identity: Buffer;
       readonly attempt: string;
-      readonly transactionTimeoutMs: number;
-      readonly lockTimeoutMs: number;
+      readonly timeoutMs: number;
       readonly connectionCheckMs: number;
-    }): Statement => ({
-      text: `select * from ${schema}.claim($1, $2, $3, $4, $5)`,
-      values: [
+    }): string =>
+      `select c.granted, c.in_recovery, c.claim_role, c.claim_authorization, c.claim_synchronous_commit, c.clock_ms,
+        (c.existing).state::text, (c.existing).outcome::text,
+        extract(epoch from (c.existing).lease_until)::double precision * 1000 as lease_until_ms,
+        extract(epoch from (c.existing).completed_at)::double precision * 1000 as completed_ms,
+        extract(epoch from (c.existing).expires_at)::double precision * 1000 as expires_ms,
+        extract(epoch from (c.existing).takeover_after)::double precision * 1000 as takeover_ms,
+        (c.existing).fingerprint_version, (c.existing).fingerprint, (c.existing).codec_version,
+        (c.existing).encryption_key_id, (c.existing).body
+      from ${schema}.claim(${list([
         claim.identity,
+        lockOf(claim.identity),
         claim.attempt,
-        claim.transactionTimeoutMs,
-        claim.lockTimeoutMs,
+        claim.timeoutMs,
         claim.connectionCheckMs,
-      ],
-    }),
+      ])}) as c`,
 
-    complete: (attempt: string, record: NewRecord): Statement => ({
-      text: `select * from ${schema}.complete($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-      values: [
+    complete: (
+      attempt: string,
+      record: NewRecord,
+      session: { readonly lockTimeoutMs: number; readonly synchronousCommit: string },
+    ): string =>
+      `select ${schema}.complete(${list([
         attempt,
+        session.lockTimeoutMs,
+        session.synchronousCommit,
         record.identity,
         record.scopeHash,
         record.coordinate,
@@ -75,18 +78,17 @@ export function statementsFor(schemaName: string) {
         record.body,
         record.ttlMs,
         record.tombstoneTtlMs,
-      ],
-    }),
+      ])}) as completed_ms`,
 
     /** Which database this connection reaches, and what is installed there. */
-    inspect: {
-      text: `select
+    inspect: `select
         pg_is_in_recovery() as in_recovery,
         current_setting('server_version_num')::integer as server_version,
         (select max(m.version) from ${schema}.migration as m) as migration,
         (select string_agg(c.relname, ', ') from pg_catalog.pg_class as c
-          where c.oid in ('${literal(schema)}.record'::regclass, '${literal(schema)}.store'::regclass)
+          where c.oid in (${literal(`${schema}.record`)}::regclass, ${literal(`${schema}.store`)}::regclass)
             and c.relpersistence <> 'p') as unlogged,
+        array[${literal(`${schema}.claim`)}::regproc, ${literal(`${schema}.complete`)}::regproc] as functions,
         s.store_id::text as store_id,
         s.envelope_secret as envelope_secret,
         (select k.system_identifier::text from pg_control_system() as k) as system_identifier,
@@ -95,33 +97,27 @@ export function statementsFor(schemaName: string) {
         (select d.oid::text from pg_catalog.pg_database as d where d.datname = current_database()) as database_oid,
         extract(epoch from clock_timestamp())::double precision * 1000 as clock_ms
       from ${schema}.store as s`,
-    } satisfies Statement,
 
     /** Bodies go when their record expires. SKIP LOCKED: sweepers of several processes share the work. */
-    strip: (batchSize: number): Statement => ({
-      text: `with due as (
+    strip: (batchSize: number): string => `with due as (
           select r.identity from ${schema}.record as r
           where r.sweep_after < (select clock_timestamp()) and r.takeover_after > (select clock_timestamp())
-          order by r.sweep_after limit $1 for update skip locked
+          order by r.sweep_after limit ${literal(batchSize)} for update skip locked
         )
         update ${schema}.record as r set body = null, sweep_after = r.takeover_after
         from due where r.identity = due.identity`,
-      values: [batchSize],
-    }),
 
     /** Rows go when their key may be executed anew: a retry finds no row either way. */
-    remove: (batchSize: number): Statement => ({
-      text: `with due as (
+    remove: (batchSize: number): string => `with due as (
           select r.identity from ${schema}.record as r
           where r.sweep_after < (select clock_timestamp()) and r.takeover_after <= (select clock_timestamp())
-          order by r.sweep_after limit $1 for update skip locked
+          order by r.sweep_after limit ${literal(batchSize)} for update skip locked
         )
         delete from ${schema}.record as r using due where r.identity = due.identity`,
-      values: [batchSize],
-    }),
   });
 }
 
-function literal(text: string): string {
-  return text.replaceAll("'", "''");
+/** The first 64 bits of the identity: two identities that share them cost each other a false 409, never more. */
+function lockOf(identity: Buffer): string {
+  return String(identity.readBigInt64BE(0));
 }

@@ -43,8 +43,8 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     if (!open || session.dead) {
       return refuse(new Error('The transaction is over: its resolver has settled, or its session died.'));
     }
-    // A driver without pipelining takes one statement at a time; the order is the callers' either way.
-    const sent = session.pipelined ? send(config) : last.then(() => send(config));
+    // One at a time, in the callers' order: the driver has no queue of its own to rely on.
+    const sent = last.then(() => send(config));
     // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the
     // transaction, and the record statement will say so.
     const settled = sent.then(ignore, ignore);

@@ -14,6 +14,8 @@ export function failFastOptions(timeouts: {
     autoResendUnfulfilledCommands: false,
     commandTimeout: timeouts.redisTimeout,
     connectTimeout: timeouts.redisConnectTimeout,
+    // A peer that vanished without a word leaves a connection that fails for many minutes: try a new one.
+    socketTimeout: Math.max(1000, 10 * timeouts.redisTimeout),
     keepAlive: 10_000,
     enableReadyCheck: true,
     retryStrategy: (times) => Math.min(times * 50, 1000),

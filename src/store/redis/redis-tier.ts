@@ -13,6 +13,8 @@ export interface RedisTierOptions {
   /** Whether the client is the library's own, to be closed with it. */
   readonly owned: boolean;
   readonly prefix: string;
+  /** How long a command may take, whatever a client that is not the library's own is set to. */
+  readonly timeoutMs: number;
   readonly clock: StoreClock;
   /** The database that this process reached last; without one, no entry can be told to be its own. */
   readonly origin: () => Origin | undefined;
@@ -40,6 +42,11 @@ export function redisTier(options: RedisTierOptions): FastTier {
     return `${options.prefix}:${ENVELOPE_VERSION}:${origin.tag}:${identity.toString('base64url')}`;
   }
 
+  /** A cluster tries a lost node again and again, each time within the timeout of a command. */
+  function bounded<T>(command: Promise<T>): Promise<T> {
+    return options.owned ? command : within(command, options.timeoutMs);
+  }
+
   async function write(identity: Buffer, record: CompletedRecord, origin: Origin): Promise<void> {
     const key = keyOf(identity, origin);
     const envelope = seal(key, record, origin.envelopeSecret);
@@ -47,7 +54,8 @@ export function redisTier(options: RedisTierOptions): FastTier {
     try {
       // NX and an absolute expiry: a write that Redis applies late, after its caller gave up, can only
       // restate what is true, and never outlives the row.
-      await breaker.execute(() => client.set(key, envelope, 'PXAT', Math.floor(record.expiresMs), 'NX'));
+      const expiresMs = Math.floor(record.expiresMs);
+      await breaker.execute(() => bounded(client.set(key, envelope, 'PXAT', expiresMs, 'NX')));
       publish({ type: 'redis', event: 'written' });
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) publish({ type: 'redis', event: 'write-failed', error });
@@ -62,7 +70,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
       const key = keyOf(identity, origin);
       let sealed: Buffer | null;
       try {
-        sealed = await breaker.execute(() => client.getBuffer(key));
+        sealed = await breaker.execute(() => bounded(client.getBuffer(key)));
       } catch (error) {
         if (!(error instanceof BrokenCircuitError)) publish({ type: 'redis', event: 'failed', error });
         return undefined;
@@ -92,6 +100,18 @@ export function redisTier(options: RedisTierOptions): FastTier {
       else client.off('error', onError);
     },
   };
+}
+
+async function within<T>(command: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([command, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Where no Redis is configured. */

@@ -1,0 +1,152 @@
+/**
+ * What the guard costs, as a ratio against the same mutation without it, measured in one run:
+ * `npm run bench -- [--json FILE] [--seconds 4] [--rounds 3] [--connections 32]`.
+ */
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { startPostgres } from '../test/support/postgres-server.ts';
+import { startRedis } from '../test/support/redis-server.ts';
+import { measure, send } from './load.ts';
+import type { Ports } from './server.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '3' },
+    connections: { type: 'string', default: '32' },
+  },
+});
+
+interface Variant {
+  readonly name: string;
+  readonly about: string;
+  readonly port: (ports: Ports) => number;
+  readonly field: string;
+  readonly keys: 'none' | 'new' | 'known';
+}
+
+const variants: readonly Variant[] = [
+  {
+    name: 'bare',
+    about: 'bare mutation, no guard',
+    port: ({ postgres }) => postgres,
+    field: 'bare',
+    keys: 'none',
+  },
+  {
+    name: 'first.postgres',
+    about: 'first execution, Postgres only',
+    port: ({ postgres }) => postgres,
+    field: 'pay',
+    keys: 'new',
+  },
+  {
+    name: 'first.redis',
+    about: 'first execution, Redis in front',
+    port: ({ redis }) => redis,
+    field: 'pay',
+    keys: 'new',
+  },
+  {
+    name: 'noop',
+    about: 'mutation that does nothing',
+    port: ({ redis }) => redis,
+    field: 'noop',
+    keys: 'none',
+  },
+  {
+    name: 'replay.redis',
+    about: 'replay, Redis in front',
+    port: ({ redis }) => redis,
+    field: 'pay',
+    keys: 'known',
+  },
+  {
+    name: 'replay.postgres',
+    about: 'replay, Postgres only',
+    port: ({ postgres }) => postgres,
+    field: 'pay',
+    keys: 'known',
+  },
+];
+
+const KNOWN_KEYS = 64;
+
+// Durable as in production: with fsync off a COMMIT would cost nothing, and so would every commit too many.
+const postgres = await startPostgres({ settings: { fsync: 'on', full_page_writes: 'on' } });
+const redis = await startRedis();
+const server = fork(new URL('./server.ts', import.meta.url), {
+  env: {
+    ...process.env,
+    BENCH_DATABASE_URL: postgres.url,
+    BENCH_REDIS_URL: redis.url,
+    NODE_ENV: 'production',
+  },
+  execArgv: ['--import', import.meta.resolve('tsx')],
+});
+
+try {
+  const [ports] = (await once(server, 'message')) as [Ports];
+  const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+  let next = 0;
+  const load = (variant: Variant, seconds: number): Promise<number> =>
+    measure({
+      port: variant.port(ports),
+      connections: Number(options.connections),
+      seconds,
+      body: bodyOf(variant.field),
+      key: () => {
+        switch (variant.keys) {
+          case 'none':
+            return undefined;
+          case 'new':
+            return `new-${(next += 1)}`;
+          case 'known':
+            return `known-${(next += 1) % KNOWN_KEYS}`;
+        }
+      },
+    });
+
+  // Every known key is executed before any is replayed: two at once would be a 409.
+  for (let key = 0; key < KNOWN_KEYS; key += 1) await send(ports.redis, bodyOf('pay'), `known-${key}`);
+  for (const variant of variants) await load(variant, 1.5);
+  for (let round = 0; round < Number(options.rounds); round += 1) {
+    for (const variant of variants) {
+      rates.get(variant.name)!.push(await load(variant, Number(options.seconds)));
+    }
+  }
+  report(rates);
+} finally {
+  server.kill();
+  await redis.remove();
+  await postgres.remove();
+}
+
+function bodyOf(field: string): string {
+  return `{"query":"mutation { ${field}(amount: 100) ${field === 'noop' ? '' : '{ id amount }'} }"}`;
+}
+
+function report(rates: ReadonlyMap<string, readonly number[]>): void {
+  const base = (name: string): string => (name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare');
+  const median = (name: string): number =>
+    rates.get(name)!.toSorted((a, b) => a - b)[rates.get(name)!.length >> 1]!;
+  const ratio = (name: string): number => Math.round((median(name) / median(base(name))) * 1000) / 1000;
+  const { connections, rounds, seconds } = options;
+  console.log(
+    `\n${connections} connections, ${rounds} rounds of ${seconds} s in turn, median; Node ${process.version}, ${cpus().length} cores for load, server, Postgres and Redis.\n`,
+  );
+  console.log('| request | requests/s | ratio | of |\n|---|---|---|---|');
+  for (const { name, about } of variants) {
+    console.log(`| ${about} | ${Math.round(median(name))} | ${ratio(name).toFixed(2)} | ${base(name)} |`);
+  }
+  if (options.json !== undefined) {
+    const measured = variants.map(({ name }) => name).filter((name) => name !== base(name));
+    const ratios = Object.fromEntries(measured.map((name) => [name, ratio(name)]));
+    writeFileSync(options.json, `${JSON.stringify({ ratios }, null, 2)}\n`);
+  }
+}

@@ -1,7 +1,7 @@
 /** Fingerprints of calls: of operations that are really executed, and of values of one custom scalar. */
 
 import { buildSchema, executeSync, parse, validate } from 'graphql';
-import type { GraphQLArgument, GraphQLSchema } from 'graphql';
+import type { DocumentNode, GraphQLArgument, GraphQLSchema } from 'graphql';
 import { settings } from '../../src/config/settings.ts';
 import { IdempotencyError } from '../../src/errors/idempotency-error.ts';
 import { fingerprintOf } from '../../src/fingerprint/fingerprint.ts';
@@ -25,9 +25,7 @@ export function fingerprintsOf(
   variableValues: Record<string, unknown> = {},
   rules: Rules = {},
 ): Record<string, string> {
-  const document = parse(source);
-  const invalid = validate(schema, document);
-  if (invalid.length > 0) throw new Error(`invalid operation: ${invalid.join('\n')}\n${source}`);
+  const document = documentOf(schema, source);
   const fingerprints: Record<string, string> = {};
   const { errors } = executeSync({
     schema,
@@ -47,6 +45,18 @@ export function fingerprintsOf(
   });
   if (errors !== undefined) throw errors[0]!.originalError ?? errors[0]!;
   return fingerprints;
+}
+
+let latest: { schema: GraphQLSchema; source: string; document: DocumentNode } | undefined;
+
+function documentOf(schema: GraphQLSchema, source: string): DocumentNode {
+  // Properties execute one document many times.
+  if (latest?.schema === schema && latest.source === source) return latest.document;
+  const document = parse(source);
+  const invalid = validate(schema, document);
+  if (invalid.length > 0) throw new Error(`invalid operation: ${invalid.join('\n')}\n${source}`);
+  latest = { schema, source, document };
+  return document;
 }
 
 /** Returns the one fingerprint of an operation with one root field. */

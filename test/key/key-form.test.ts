@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IdempotencyError } from '../../src/errors/idempotency-error.ts';
+import type { IdempotencyError } from '../../src/errors/idempotency-error.ts';
 import type { KeyFormat } from '../../src/config/options.ts';
 import { checkKey } from '../../src/key/key-form.ts';
 import { refusal } from './refusal.ts';

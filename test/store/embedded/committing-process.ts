@@ -1,13 +1,13 @@
 /** A process that opens the embedded database, commits numbers and says each one when it is acknowledged. */
 
-import pg from 'pg';
+import { Client } from 'pg';
 import { openEmbeddedPostgres } from '../../../src/store/embedded/embedded-postgres.ts';
 
 const [, , folder, from] = process.argv;
 process.send?.('opening');
 try {
   const database = await openEmbeddedPostgres({ folder: folder! });
-  const client = new pg.Client(database.poolConfig);
+  const client = new Client(database.poolConfig);
   await client.connect();
   await client.query('create table if not exists acknowledged (n int primary key, filler text)');
   process.send?.('opened');
@@ -16,7 +16,7 @@ try {
   process.send?.(`${(error as Error).name}: ${(error as Error).message}`);
 }
 
-async function commitFrom(client: pg.Client, first: number): Promise<never> {
+async function commitFrom(client: Client, first: number): Promise<never> {
   for (let n = first; ; n += 1) {
     await client.query('begin');
     await client.query("insert into acknowledged values ($1, repeat('x', 500))", [n]);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { access, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { fateOf, markThisProcess, markToName, nameToMark } from '../../../src/store/embedded/process-mark.ts';
 import type { ProcessMark } from '../../../src/store/embedded/process-mark.ts';
 import { eventually } from '../../support/signal.ts';
@@ -61,6 +61,7 @@ it('a process of another container cannot be judged, though its pid means someth
 it.runIf(hasProc)('a killed process that its parent never asks about is dead', async () => {
   // The shell becomes a `sleep`, which waits for no child.
   const parent = spawn('sh', ['-c', 'sleep 1000 & echo $!; exec sleep 1000']);
+  onTestFinished(() => void parent.kill('SIGKILL'));
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];
   const pid = Number(line.toString());
   const mark = { ...here, pid, startTime: await startTimeOf(pid) };
@@ -70,7 +71,6 @@ it.runIf(hasProc)('a killed process that its parent never asks about is dead', a
   process.kill(pid, 'SIGKILL');
   await eventually(async () => / Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8')));
   expect(await fateOf(mark, here)).toBe('dead');
-  parent.kill('SIGKILL');
 });
 
 it.runIf(hasProc)('a program’s name with parentheses and spaces hides nothing', async () => {
@@ -78,12 +78,14 @@ it.runIf(hasProc)('a program’s name with parentheses and spaces hides nothing'
   const program = join(folder, 'x) Z 1 (y');
   await symlink('/bin/sleep', program);
   const child = spawn(program, ['1000']);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+  });
   await eventually(async () => (await readFile(`/proc/${child.pid}/comm`, 'utf8')) === 'x) Z 1 (y\n');
   const mark = { ...here, pid: child.pid!, startTime: await startTimeOf(child.pid!) };
   expect(await fateOf(mark, here)).toBe('alive');
   expect(await fateOf({ ...mark, startTime: '1' }, here)).toBe('dead');
-  child.kill('SIGKILL');
-  await rm(folder, { recursive: true });
 });
 
 function withoutProc(mark: ProcessMark): ProcessMark {

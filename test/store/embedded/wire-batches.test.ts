@@ -45,6 +45,8 @@ it('reads the transaction status only from an answer that is complete', () => {
   expect(closingStatus(Buffer.concat([sync, ready]))).toBe('T');
   expect(closingStatus(ready.subarray(1))).toBeUndefined();
   expect(closingStatus(Buffer.concat([ready, sync]))).toBeUndefined();
+  expect(closingStatus(Buffer.concat([ready, ready]))).toBeUndefined();
+  expect(closingStatus(ready)).toBe('T');
   expect(closingStatus(Buffer.alloc(0))).toBeUndefined();
 });
 

@@ -59,7 +59,7 @@ create table :"schema".record (
     case state
       when 'completed' then
         outcome is not null and codec_version is not null and completed_at is not null
-        and takeover_after >= expires_at and expires_at is not null
+        and expires_at is not null and takeover_after is not null and takeover_after >= expires_at
       else
         mode = 'lease' and fence is not null and (state = 'unknown' or lease_until is not null)
         and outcome is null and body is null and completed_at is null
@@ -101,6 +101,8 @@ create function :"schema".claim(
 language plpgsql
 volatile
 set search_path = pg_catalog, :"schema", pg_temp
+-- Sessions keep the plan that they made while the table was small: without this, one that scans it.
+set enable_seqscan = off
 as $$
 begin
   perform set_config('idempotency.attempt', p_attempt, true);

@@ -42,14 +42,15 @@ export function resolveConfig<TContext>(
   options: IdempotencyOptions<TContext>,
   environment: Environment,
 ): Config {
-  const logger = options.logger ?? console;
   refuseUnknown(options);
+  const logger = loggerFrom(options.logger);
   warnOfUnknown(environment, logger);
   if (typeof options.scope !== 'function') {
     throw new ConfigurationError(
       'The option `scope` is required: a function that says whose key it is, for example (context) => context.user.id.',
     );
   }
+  checkCallbacks(options);
   const resolved = Object.fromEntries(
     (Object.keys(settings) as SettingName[]).map((name) => [
       name,
@@ -74,6 +75,22 @@ function refuseUnknown(options: object): void {
     throw new ConfigurationError(
       `There is no option \`${name}\`.${meant === undefined ? '' : ` Did you mean \`${meant}\`?`}`,
     );
+  }
+}
+
+function loggerFrom(option: Logger | undefined): Logger {
+  if (option === undefined) return console;
+  const methods = ['info', 'warn', 'error'] as const;
+  if (typeof option === 'object' && methods.every((name) => typeof option?.[name] === 'function')) return option;
+  throw new ConfigurationError(
+    'The option `logger` expects an object with the methods info, warn and error, for example console.',
+  );
+}
+
+function checkCallbacks(options: IdempotencyOptions<never>): void {
+  for (const name of ['authorizeReplay', 'storeError', 'requestKeys'] as const) {
+    if (options[name] === undefined || typeof options[name] === 'function') continue;
+    throw new ConfigurationError(`The option \`${name}\` expects a function.`);
   }
 }
 
@@ -106,7 +123,7 @@ function checkTogether(resolved: Settings): void {
 }
 
 function keyFormatFrom(option: KeyFormat | undefined, variable: string | undefined): KeyFormat | undefined {
-  const format: unknown = option ?? (variable === '' ? undefined : variable);
+  const format: unknown = option === undefined ? variable || undefined : option;
   if (format === undefined || format === 'uuid' || format instanceof RegExp || typeof format === 'function') {
     return format as KeyFormat | undefined;
   }
@@ -122,7 +139,7 @@ function postgresFrom(
   environment: Environment,
   { embedded }: Settings,
 ): PostgresSource {
-  if (typeof option === 'object') {
+  if (typeof option === 'object' && option !== null) {
     return 'connect' in option && typeof option.connect === 'function'
       ? { kind: 'pool', pool: option as Pool }
       : { kind: 'config', config: option as PoolConfig };
@@ -141,7 +158,7 @@ function postgresFrom(
 
 function redisFrom(option: IdempotencyOptions<never>['redis'], environment: Environment): RedisSource {
   if (option === false) return { kind: 'none' };
-  if (typeof option === 'object') {
+  if (typeof option === 'object' && option !== null) {
     return 'getBuffer' in option && typeof option.getBuffer === 'function'
       ? { kind: 'client', client: option as Redis | Cluster }
       : { kind: 'options', options: option as RedisOptions };
@@ -165,6 +182,6 @@ function firstOf(
 
 /** Never prints the URL: it may hold a password. */
 function checkUrl(name: string, url: string, protocols: readonly string[], example: string): void {
-  if (URL.canParse(url) && protocols.includes(new URL(url).protocol)) return;
+  if (typeof url === 'string' && URL.canParse(url) && protocols.includes(new URL(url).protocol)) return;
   throw new ConfigurationError(`${name} expects a URL such as ${example}.`);
 }

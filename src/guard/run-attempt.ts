@@ -172,8 +172,17 @@ async function endBroken(
   }
 }
 
-function isFinal(context: PassageContext, call: GuardedCall, error: unknown): boolean {
-  return error instanceof FinalError || context.attempts.storeError?.(error, call) === true;
+function isFinal({ attempts }: PassageContext, call: GuardedCall, error: unknown): boolean {
+  if (error instanceof FinalError) return true;
+  try {
+    return attempts.storeError?.(error, call) === true;
+  } catch (cause) {
+    // The transaction is still open: thrown from here, it would keep its lock and its connection.
+    attempts.logger.error(`${call.coordinate}: \`storeError\` failed, so the error is not stored.`, {
+      cause,
+    });
+    return false;
+  }
 }
 
 function encodeResult(call: GuardedCall, value: unknown, maxBytes: number): Buffer {

@@ -111,7 +111,7 @@ export interface Attempt {
   abandon(): void;
   /** Rolls back. `ended-underneath`: somebody else had ended the transaction, so its writes may be committed. */
   rollback(): Promise<'rolled-back' | 'ended-underneath'>;
-  /** Writes the record and commits, in one round trip where the driver pipelines. */
+  /** Writes the record and commits, in one round trip. */
   complete(record: NewRecord): Promise<Completion>;
   /** Rolls back, and commits the record alone. */
   completeInstead(record: NewRecord): Promise<Completion>;

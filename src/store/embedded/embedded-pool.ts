@@ -2,7 +2,6 @@
 
 import { resolve } from 'node:path';
 import { Pool } from 'pg';
-import type { PoolConfig } from 'pg';
 import { openEmbeddedPostgres } from './embedded-postgres.ts';
 import type { EmbeddedPostgres } from './embedded-postgres.ts';
 
@@ -35,7 +34,7 @@ export class EmbeddedPool extends Pool {
   readonly #database: EmbeddedPostgres;
 
   constructor(database: EmbeddedPostgres) {
-    super({ ...database.poolConfig, ...({ pipeline: true } as PoolConfig) });
+    super(database.poolConfig);
     this.#database = database;
     // A connection that breaks while idle is replaced; unheard, its error would end the process.
     this.on('error', () => {});

@@ -3,19 +3,23 @@
 import type { Attempt, NewRecord } from '../port.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
-import type { Pools } from './pools.ts';
 import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreRole } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
 import { revocableTransaction } from './transaction.ts';
 
 export interface AttemptContext extends OutcomeContext {
-  readonly pools: Pools;
   readonly claimSettings: ClaimSettings;
   readonly commitTimeout: number;
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
 }
+
+const ENDED = {
+  kind: 'broken',
+  mayBeCommitted: true,
+  cause: new Error('the transaction had been ended'),
+} as const;
 
 export function openAttempt(context: AttemptContext): Attempt {
   const { pools, session, token, claimSettings } = context;
@@ -26,11 +30,17 @@ export function openAttempt(context: AttemptContext): Attempt {
     context.transactionTimeout,
   );
 
-  async function end<T>(work: () => Promise<T>): Promise<T> {
+  // A resolver that caught the driver's client may commit on it, begin anew and fail there: the session is
+  // then in a failed transaction that is not the claim's, and answers no question for the marker.
+  const { boundaries } = session;
+
+  async function end<T>(work: () => Promise<T>): Promise<T | typeof ENDED> {
     await handle.revoke();
     clearTimeout(timer);
     try {
-      return await work();
+      if (session.boundaries === boundaries) return await work();
+      await session.rollBack(context.claimTimeout);
+      return ENDED;
     } finally {
       pools.release(session);
     }
@@ -38,7 +48,7 @@ export function openAttempt(context: AttemptContext): Attempt {
 
   async function rollBack(): Promise<'rolled-back' | 'ended-underneath'> {
     // The marker tells whether there still is something to roll back. A failed transaction answers nothing
-    // but ROLLBACK, and is therefore still the one that the claim began.
+    // but ROLLBACK.
     const marked = !session.failed;
     const answer = await session.send(marked ? [MARKER, ROLLBACK] : [ROLLBACK], context.claimTimeout);
     if (answer.kind === 'failed') {
@@ -60,7 +70,10 @@ export function openAttempt(context: AttemptContext): Attempt {
       pools.discard(session);
     },
 
-    rollback: () => end(rollBack),
+    async rollback() {
+      const ended = await end(rollBack);
+      return typeof ended === 'string' ? ended : 'ended-underneath';
+    },
 
     complete: (record) =>
       end(async () => {
@@ -77,7 +90,7 @@ export function openAttempt(context: AttemptContext): Attempt {
     completeInstead: (record) =>
       end(async () => {
         if ((await rollBack()) === 'ended-underneath') {
-          return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction had been ended') };
+          return ENDED;
         }
         const statements = [
           BEGIN,
@@ -96,7 +109,7 @@ export function openAttempt(context: AttemptContext): Attempt {
           if (marker?.rows[0]?.['attempt'] === token && committed?.command === 'COMMIT') {
             return { kind: 'committed' };
           }
-          return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction had been ended') };
+          return ENDED;
         }
         const { error: cause } = answer;
         if (!isRefusal(cause)) {

@@ -35,11 +35,7 @@ export async function inspect(
   schema: string,
 ): Promise<Inspection> {
   const row = await readRow(client, statements, schema);
-  if (row.in_recovery) {
-    throw new ConfigurationError(
-      'The Postgres server is a replica (in recovery). Records are read and written on the primary only: point the database URL at it.',
-    );
-  }
+  if (row.in_recovery) throw replicaRefused();
   const { version: known } = latestMigration();
   if (row.migration === null || row.migration < known) {
     throw new ConfigurationError(
@@ -68,9 +64,18 @@ export async function inspect(
   };
 }
 
+export function replicaRefused(cause?: unknown): ConfigurationError {
+  return new ConfigurationError(
+    'The Postgres server is a replica (in recovery). Records are read and written on the primary only: point the database URL at it.',
+    { cause },
+  );
+}
+
 /** The command that an error about migrations names. */
 export function howToMigrate(schema: string): string {
-  return `Run: npx graphql-idempotency migrate --schema ${schema}   (or call idempotency.migrate(), or set the option migrate: true)`;
+  // The name is quoted for a shell where it needs to be.
+  const name = /^[\w-]+$/.test(schema) ? schema : `'${schema.replaceAll("'", `'\\''`)}'`;
+  return `Run: npx graphql-idempotency migrate --schema ${name}   (or call idempotency.migrate(), or set the option migrate: true)`;
 }
 
 /** The error of a schema in which somebody else's objects stand in the way, or only a part of ours is left. */

@@ -2,7 +2,7 @@
 
 import type { ClientBase } from 'pg';
 import { ConfigurationError } from '../../errors/configuration-error.ts';
-import { foreignSchema } from './inspection.ts';
+import { foreignSchema, replicaRefused } from './inspection.ts';
 import { latestMigration, migrations, sqlFor } from './migrations.ts';
 import { quoteIdentifier } from './quote-identifier.ts';
 import { sqlStateOf } from './sqlstate.ts';
@@ -15,10 +15,14 @@ export interface MigrationResult {
 
 /** A table, type, function or column that is there already, or is not what it is called. */
 const FOREIGN = /^(?:42P07|42710|42723|42703)$/;
+/** What a replica answers to BEGIN READ WRITE: not supported. */
+const NOT_ON_A_REPLICA = '0A000';
 
 /** Applies what is missing, in one transaction. @throws ConfigurationError when the schema is newer or foreign. */
 export async function migrateWith(client: ClientBase, schema: string): Promise<MigrationResult> {
-  await client.query('begin isolation level read committed read write');
+  await client.query('begin isolation level read committed read write').catch((error: unknown) => {
+    throw sqlStateOf(error) === NOT_ON_A_REPLICA ? replicaRefused(error) : error;
+  });
   try {
     // Held to the end of the transaction. Two processes that start at once would otherwise both find the
     // schema missing, and the later one fail on what the earlier made.

@@ -1,6 +1,7 @@
 /** Reads from the answer to record and COMMIT how an attempt ended. */
 
 import type { Completion, NewRecord, Sighting } from '../port.ts';
+import type { Pools } from './pools.ts';
 import { completedRecord, sightingOf } from './rows.ts';
 import type { ClaimRow, CompleteRow } from './rows.ts';
 import type { Answer, Session } from './session.ts';
@@ -15,6 +16,7 @@ import {
 import { BEGIN, ROLLBACK } from './statements.ts';
 
 export interface OutcomeContext {
+  readonly pools: Pools;
   readonly session: Session;
   /** The marker of this attempt's transaction. */
   readonly token: string;
@@ -46,6 +48,8 @@ export async function judge(context: OutcomeContext, record: NewRecord, answer: 
   if (!isRefusal(cause)) {
     // No answer. The server may have the message, or get it later: only the primary key can tell.
     session.destroy(new Error('COMMIT was not answered'));
+    // Given back before the probe: it would keep a dead connection's place, which the probe itself may need.
+    session.release();
     return context.resolveCommit(record, cause);
   }
   await session.rollBack(context.claimTimeout);

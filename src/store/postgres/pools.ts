@@ -68,7 +68,7 @@ export class Pools {
     const pool = which === 'attempts' ? this.#attempts : this.#reserved;
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     // Bounded, because a queue that only grows answers everybody too late.
-    if (pool.waitingCount > this.#settings.poolQueueSize) {
+    if (pool.waitingCount >= freeIn(pool) + this.#settings.poolQueueSize) {
       throw new StoreUnavailableError('too many calls wait for a connection');
     }
     const client = await this.#connect(pool);
@@ -161,4 +161,9 @@ export class Pools {
     pool.on('error', () => {});
     return pool;
   }
+}
+
+/** Those who ask in the same turn count as waiting, although there is a connection for them. */
+function freeIn(pool: Pool): number {
+  return pool.idleCount + Math.max(0, pool.options.max! - pool.totalCount);
 }

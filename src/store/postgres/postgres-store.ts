@@ -130,11 +130,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
         pools.release(await pools.acquire('attempts'));
       } catch (error) {
         const { cause } = error as { cause?: unknown };
-        if (cause instanceof ConfigurationError) throw cause;
-        throw new ConfigurationError(
-          'Postgres cannot be reached. Check the database URL (IDEMPOTENCY_DATABASE_URL, else DATABASE_URL, or the option `postgres`) and that the server accepts connections.',
-          { cause: error },
-        );
+        throw cause instanceof ConfigurationError ? cause : unreachable(error);
       }
     },
 
@@ -178,9 +174,20 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     },
 
     async migrate() {
-      return pools.withUninspected((client) => migrateWith(client, settings.schema));
+      try {
+        return await pools.withUninspected((client) => migrateWith(client, settings.schema));
+      } catch (error) {
+        throw error instanceof StoreUnavailableError ? unreachable(error) : error;
+      }
     },
 
     close: () => pools.close(),
   };
+}
+
+function unreachable(cause: unknown): ConfigurationError {
+  return new ConfigurationError(
+    'Postgres cannot be reached. Check the database URL (IDEMPOTENCY_DATABASE_URL, else DATABASE_URL, or the option `postgres`) and that the server accepts connections.',
+    { cause },
+  );
 }

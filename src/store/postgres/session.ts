@@ -14,9 +14,18 @@ export type Answer =
 
 /** Parts of `pg`'s client that its types leave out. */
 interface ClientInternals {
-  readonly connection?: { readonly stream?: { destroy(): void } };
+  readonly connection?: {
+    readonly stream?: { destroy(): void };
+    once(event: 'readyForQuery', listener: () => void): void;
+    on(event: 'commandComplete', listener: (message: { readonly text: string }) => void): void;
+    off(event: 'commandComplete', listener: (message: { readonly text: string }) => void): void;
+  };
+  readonly readyForQuery?: boolean;
   getTransactionStatus?(): string | null;
 }
+
+/** The tags of commands that begin a transaction, or may have committed one. */
+const BOUNDARY = /^(?:BEGIN|START TRANSACTION|COMMIT|PREPARE TRANSACTION)/;
 
 /** Ends a connection without waiting for what is under way on it. */
 export function cut(client: PoolClient): void {
@@ -28,6 +37,7 @@ export class Session {
   readonly origin: Origin;
   /** Resolves with the reason when the connection is lost, or was destroyed by a deadline. */
   readonly died: Promise<Error>;
+  #boundaries = 0;
   #dead = false;
   #released = false;
   #reportDeath: (reason: Error) => void = () => {};
@@ -41,6 +51,12 @@ export class Session {
     // A checked-out client whose backend is terminated emits `error`; unheard, it ends the process.
     client.on('error', this.#onDeath);
     client.on('end', this.#onDeath);
+    (client as unknown as ClientInternals).connection?.on('commandComplete', this.#onCommand);
+  }
+
+  /** How often a transaction was begun or committed on this session, by whomever. */
+  get boundaries(): number {
+    return this.#boundaries;
   }
 
   get dead(): boolean {
@@ -64,10 +80,25 @@ export class Session {
       const answer: unknown = await this.client.query(statements.join(';\n'));
       return { kind: 'done', results: (Array.isArray(answer) ? answer : [answer]) as Result[] };
     } catch (error) {
+      await this.settled();
       return { kind: 'failed', error };
     } finally {
       clearTimeout(deadline);
     }
+  }
+
+  /**
+   * Waits, after a failure, until the state of the transaction is known. Postgres flushes an error before it
+   * sends the state, and the driver hands the error out at once: what is decided in between is decided by the
+   * state before the statement, and a failed BEGIN; …; COMMIT would look as if nothing were open.
+   */
+  async settled(): Promise<void> {
+    const { connection, readyForQuery } = this.client as unknown as ClientInternals;
+    if (this.#dead || readyForQuery !== false || connection === undefined) return;
+    const ready = new Promise<void>((resolve) => {
+      connection.once('readyForQuery', resolve);
+    });
+    await Promise.race([ready, this.died]);
   }
 
   /** Ends the transaction, if one is open. A session that cannot is destroyed. */
@@ -88,6 +119,7 @@ export class Session {
   release(): void {
     if (this.#released) return;
     this.#released = true;
+    (this.client as unknown as ClientInternals).connection?.off('commandComplete', this.#onCommand);
     // Nobody may inherit an open transaction, whatever went wrong before.
     if (!this.#dead && this.#status !== 'I') this.destroy(new Error('released inside a transaction'));
     if (this.#dead) {
@@ -108,6 +140,10 @@ export class Session {
   get #status(): string | null {
     return (this.client as unknown as ClientInternals).getTransactionStatus?.() ?? null;
   }
+
+  readonly #onCommand = ({ text }: { readonly text: string }): void => {
+    if (BOUNDARY.test(text)) this.#boundaries += 1;
+  };
 
   readonly #onDeath = (reason?: Error): void => {
     this.#dead = true;

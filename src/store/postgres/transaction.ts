@@ -28,6 +28,7 @@ export function revocableTransaction(session: Session): RevocableTransaction {
       const { rows, rowCount, command } = await session.client.query(config);
       return { rows, rowCount, command };
     } catch (error) {
+      await session.settled();
       failedByPostgres ||= session.dead || isCausedByPostgres(error);
       throw error;
     }

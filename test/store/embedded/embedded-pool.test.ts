@@ -20,7 +20,7 @@ beforeAll(async () => {
     acquireTimeout: 1000,
     logger: { info() {}, warn() {}, error() {} },
   });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await pool.end().catch(() => {});

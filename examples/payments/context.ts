@@ -1,0 +1,18 @@
+/** Who is calling. A real service would verify a token here. */
+
+import type { IncomingMessage } from 'node:http';
+import { GraphQLError } from 'graphql';
+
+export interface Context {
+  readonly user: string;
+}
+
+export async function contextOf({ req }: { readonly req: IncomingMessage }): Promise<Context> {
+  const user = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1];
+  if (user === undefined) {
+    throw new GraphQLError('Say who you are with the header authorization: Bearer <user>', {
+      extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } },
+    });
+  }
+  return { user };
+}

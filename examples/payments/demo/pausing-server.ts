@@ -1,0 +1,21 @@
+/**
+ * The payments server, with one change that lets the demo step in: a charge with the reference `pause` stops
+ * when its row is inserted and not yet committed, says so, and goes on when it is told to.
+ */
+
+import { once } from 'node:events';
+import { resolvers } from '../resolvers.ts';
+
+const charge = resolvers.Mutation.charge.bind(resolvers.Mutation);
+
+resolvers.Mutation.charge = async (...call) => {
+  const payment = await charge(...call);
+  if (payment.reference === 'pause') {
+    const told = once(process, 'message');
+    process.send?.('paused');
+    await told;
+  }
+  return payment;
+};
+
+await import('../server.ts');

@@ -1,0 +1,143 @@
+/** `npm run demo`, on every database that it can run on, and on one that charges twice. */
+
+import { Client } from 'pg';
+import { describe, expect, it } from 'vitest';
+import { startChild } from '../support/child.ts';
+import { createDatabase, redisPrefix, redisUrl } from '../support/database.ts';
+import { within } from '../support/signal.ts';
+import { cleanEnvironment } from './payments.ts';
+
+const timeoutMs = 120_000;
+
+const step =
+  /^ *\d+ (?<mark>[✓✗]) .+?  +(?<key>\S+) +(?<status>\S+) +(?<outcome>\S+|no answer)  +\S+ +\d+ ms$/gmu;
+
+describe('the demo', () => {
+  it(
+    'charges once whatever happens, on the embedded database with a Redis of its own',
+    async () => {
+      const { code, output } = await demo({ CI: 'true' });
+      expect(output).toContain('on the embedded database, with Redis in front');
+      expect(steps(output).map(Object.values)).toEqual([
+        ['✓', 'abc123', '200', 'executed'],
+        ['✓', 'abc123', '200', 'replayed'],
+        ['✓', 'xyz789', '200', 'executed'],
+        ['✓', 'xyz789', '200', 'replayed'],
+        ['✓', 'abc123', '200', 'replayed'],
+        ['✓', 'lost', '-', 'no answer'],
+        ['✓', 'lost', '200', 'replayed'],
+        ['✓', 'twice', '409', 'IDEMPOTENCY_IN_PROGRESS'],
+        ['✓', 'twice', '200', 'executed'],
+        ['✓', 'twice', '200', 'replayed'],
+        ['✓', 'abc123', '422', 'IDEMPOTENCY_KEY_REUSED'],
+        ['✓', 'abc123', '200', 'executed'],
+        ['✓', 'killed', '-', 'no answer'],
+        ['✓', 'killed', '200', 'executed'],
+        ['✓', 'killed', '200', 'replayed'],
+        ['✓', 'abc123', '200', 'replayed'],
+        ['✓', 'late', '200', 'executed'],
+        ['✓', 'late', '200', 'replayed'],
+      ]);
+      expect(summary(output)).toEqual({ sent: 18, expected: 7, found: 7 });
+      expect(output).not.toContain('\u001B');
+      expect(code).toBe(0);
+    },
+    timeoutMs,
+  );
+
+  it(
+    'charges once on a Postgres and a Redis that exist, and again where it has run before, without Redis',
+    async () => {
+      const database = await createDatabase();
+      const first = await demo({
+        DATABASE_URL: database.url,
+        REDIS_URL: redisUrl(),
+        IDEMPOTENCY_REDIS_PREFIX: redisPrefix(),
+      });
+      expect(first.output).toContain('on the Postgres of DATABASE_URL, with Redis in front');
+      expect(first.output).toContain('Redis is not killed: the one of REDIS_URL');
+      expect(summary(first.output)).toEqual({ sent: 15, expected: 6, found: 6 });
+      expect(first.code).toBe(0);
+
+      const second = await demo({ DATABASE_URL: database.url, PATH: '/nowhere' });
+      expect(second.output).toContain('on the Postgres of DATABASE_URL, without Redis');
+      expect(summary(second.output)).toEqual({ sent: 15, expected: 6, found: 6 });
+      expect(second.code).toBe(0);
+    },
+    timeoutMs,
+  );
+
+  it(
+    'fails when the table holds other charges than were sent',
+    async () => {
+      const database = await createDatabase();
+      await chargeTwice(database.url);
+      const { code, output } = await demo({ DATABASE_URL: database.url, REDIS_URL: redisUrl() });
+      expect(summary(output)).toEqual({ sent: 15, expected: 6, found: 12 });
+      expect(code).toBe(1);
+    },
+    timeoutMs,
+  );
+
+  it(
+    'fails when an answer is not the expected one',
+    async () => {
+      const database = await createDatabase();
+      const { code, output } = await demo({
+        DATABASE_URL: database.url,
+        REDIS_URL: redisUrl(),
+        IDEMPOTENCY_KEY_FORMAT: 'uuid',
+      });
+      expect(steps(output)[0]).toMatchObject({ mark: '✗', outcome: 'IDEMPOTENCY_KEY_INVALID' });
+      expect(output).toContain('expected executed');
+      expect(code).toBe(1);
+    },
+    timeoutMs,
+  );
+});
+
+async function demo(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
+  const child = startChild({ file: 'examples/payments/demo.ts', env: { ...cleanEnvironment, ...env } });
+  try {
+    const { code } = await within(child.exited, { timeoutMs: timeoutMs - 5000, what: 'the demo' });
+    return { code, output: child.output() };
+  } catch (error) {
+    // So that it ends its servers, too.
+    await child.kill('SIGTERM');
+    throw error;
+  }
+}
+
+function steps(output: string): Record<string, string>[] {
+  return [...output.matchAll(step)].map(({ groups }) => ({ ...groups }));
+}
+
+function summary(output: string): Record<string, number> {
+  const number = (what: string): number => Number(new RegExp(`^${what} +(\\d+)`, 'm').exec(output)?.[1]);
+  return {
+    sent: number('requests sent'),
+    expected: number('charges expected'),
+    found: number('charges found'),
+  };
+}
+
+/** What the library prevents, done by the database itself: every payment is in the table twice. */
+async function chargeTwice(connectionString: string): Promise<void> {
+  const client = new Client({ connectionString });
+  await client.connect();
+  await client.query(`
+    create table payments (
+      id uuid primary key default gen_random_uuid(), user_id text not null, amount_cents integer not null,
+      currency text not null, reference text, created_at timestamptz not null default clock_timestamp()
+    );
+    create function charge_again() returns trigger language plpgsql as $$
+    begin
+      insert into payments (user_id, amount_cents, currency, reference)
+        values (new.user_id, new.amount_cents, new.currency, new.reference);
+      return null;
+    end $$;
+    create trigger charge_again after insert on payments for each row
+      when (pg_trigger_depth() = 0) execute function charge_again();
+  `);
+  await client.end();
+}

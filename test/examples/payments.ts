@@ -1,0 +1,90 @@
+/** The payments example in processes of its own, and a client that says what it was answered. */
+
+import { startChild } from '../support/child.ts';
+import type { Child, ChildOptions } from '../support/child.ts';
+
+export interface Payments {
+  readonly url: string;
+  readonly child: Child;
+}
+
+export interface Response {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: {
+    readonly data?: Record<string, unknown> | null;
+    readonly errors?: readonly {
+      readonly message: string;
+      readonly extensions: Record<string, unknown>;
+    }[];
+    readonly extensions?: { readonly idempotency?: { readonly charge?: { readonly outcome: string } } };
+  };
+}
+
+export interface ChargeRequest {
+  readonly user?: string;
+  readonly key?: string;
+  readonly amountCents?: number;
+  readonly reference?: string;
+}
+
+/** Takes from the environment what this machine, or the test run, may have set. */
+export const cleanEnvironment: Record<string, string | undefined> = {
+  NODE_ENV: undefined,
+  PORT: undefined,
+  DATABASE_URL: undefined,
+  IDEMPOTENCY_DATABASE_URL: undefined,
+  IDEMPOTENCY_EMBEDDED_FOLDER: undefined,
+  REDIS_URL: undefined,
+  IDEMPOTENCY_REDIS_URL: undefined,
+};
+
+/** Starts the server and waits until it accepts requests. */
+export async function startPayments({
+  file = 'server.ts',
+  env = {},
+  until = 'test',
+}: Partial<Pick<ChildOptions, 'env' | 'until'>> & { readonly file?: string } = {}): Promise<Payments> {
+  const child = startChild({
+    file: `examples/payments/${file}`,
+    env: { ...cleanEnvironment, PORT: '0', ...env },
+    until,
+  });
+  const ready = await child.line(/^ready /, { timeoutMs: 100_000 });
+  return { url: ready.slice('ready '.length), child };
+}
+
+export async function charge(url: string, request: ChargeRequest): Promise<Response> {
+  const { user = 'alice', key, amountCents = 500, reference = null } = request;
+  return send(url, {
+    user,
+    ...(key === undefined ? {} : { key }),
+    query:
+      'mutation ($input: ChargeInput!) { charge(input: $input) { id amountCents currency reference createdAt } }',
+    variables: { input: { amountCents, currency: 'EUR', reference } },
+  });
+}
+
+export async function send(
+  url: string,
+  { user, key, ...body }: { user?: string; key?: string; query: string; variables?: object },
+): Promise<Response> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(user === undefined ? {} : { authorization: `Bearer ${user}` }),
+      ...(key === undefined ? {} : { 'idempotency-key': key }),
+    },
+    body: JSON.stringify(body),
+  });
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (await response.json()) as Response['body'],
+  };
+}
+
+export function outcomeOf({ body }: Response): unknown {
+  return body.extensions?.idempotency?.charge?.outcome ?? body.errors?.[0]?.extensions['code'];
+}

@@ -30,6 +30,9 @@ create type :"schema".record_mode as enum ('transaction', 'lease');
 create type :"schema".record_state as enum ('pending', 'completed', 'unknown');
 create type :"schema".record_outcome as enum ('result', 'error', 'omitted');
 
+-- A domain, because Postgres keeps a domain's check ready, but plans a table's anew for every insert.
+create domain :"schema".sha256 as bytea constraint sha256_length check (octet_length(value) = 32);
+
 -- Fixed-width columns first: no padding between them.
 create table :"schema".record (
   completed_at timestamptz,
@@ -44,27 +47,21 @@ create table :"schema".record (
   attempt integer not null default 1,
   fingerprint_version smallint not null,
   codec_version smallint,
-  identity bytea not null,
-  scope_hash bytea not null,
-  fingerprint bytea not null,
+  identity :"schema".sha256 not null,
+  scope_hash :"schema".sha256 not null,
+  fingerprint :"schema".sha256 not null,
   coordinate text not null,
   encryption_key_id text,
   body bytea,
   constraint record_pkey primary key (identity),
-  -- Few and combined: Postgres plans every check anew for every insert.
-  constraint record_holds_hashes check (
-    octet_length(identity) = 32 and octet_length(scope_hash) = 32 and octet_length(fingerprint) = 32
-  ),
   constraint record_is_completed_or_leased check (
     case state
       when 'completed' then
-        outcome is not null and codec_version is not null and completed_at is not null
-        and expires_at is not null and takeover_after is not null and takeover_after >= expires_at
+        num_nulls(outcome, codec_version, completed_at) = 0 and takeover_after >= expires_at
       else
         mode = 'lease' and fence is not null and (state = 'unknown' or lease_until is not null)
-        and outcome is null and body is null and completed_at is null
-        and expires_at is null and takeover_after is null and sweep_after is null
-    end
+        and num_nonnulls(outcome, body, completed_at, expires_at, takeover_after, sweep_after) = 0
+    end is true
   )
 );
 comment on table :"schema".record is 'One row per identity: what was asked, and the first answer.';
@@ -96,7 +93,7 @@ create function :"schema".claim(
   out claim_authorization text,
   out claim_synchronous_commit text,
   out clock_ms double precision,
-  out existing :"schema".record
+  out existing json
 )
 language plpgsql
 volatile
@@ -104,18 +101,21 @@ set search_path = pg_catalog, :"schema", pg_temp
 -- Sessions keep the plan that they made while the table was small: without this, one that scans it.
 set enable_seqscan = off
 as $$
+declare
+  -- Assigned, not performed: an assignment is an expression, PERFORM a query of its own.
+  ignored text;
 begin
-  perform set_config('idempotency.attempt', p_attempt, true);
+  ignored := set_config('idempotency.attempt', p_attempt, true);
   if p_timeout_ms > 0 then
     if current_setting('server_version_num')::integer >= 170000 then
-      perform set_config('transaction_timeout', p_timeout_ms::text, true);
+      ignored := set_config('transaction_timeout', p_timeout_ms::text, true);
     else
-      perform set_config('statement_timeout', p_timeout_ms::text, true),
-        set_config('idle_in_transaction_session_timeout', p_timeout_ms::text, true);
+      ignored := set_config('statement_timeout', p_timeout_ms::text, true);
+      ignored := set_config('idle_in_transaction_session_timeout', p_timeout_ms::text, true);
     end if;
   end if;
   if p_connection_check_ms > 0 then
-    perform set_config('client_connection_check_interval', p_connection_check_ms::text, true);
+    ignored := set_config('client_connection_check_interval', p_connection_check_ms::text, true);
   end if;
 
   granted := pg_try_advisory_xact_lock(p_lock);
@@ -123,7 +123,24 @@ begin
   claim_role := current_setting('role');
   claim_authorization := session_user;
   claim_synchronous_commit := current_setting('synchronous_commit');
-  select r.* into existing from record as r where r.identity = p_identity;
+  -- One column that is null for a new identity: columns for every field would cost each claim as much as
+  -- all the rest of it.
+  select json_build_object(
+      'state', r.state,
+      'outcome', r.outcome,
+      'leaseUntilMs', extract(epoch from r.lease_until) * 1000,
+      'completedMs', extract(epoch from r.completed_at) * 1000,
+      'expiresMs', extract(epoch from r.expires_at) * 1000,
+      'takeoverMs', extract(epoch from r.takeover_after) * 1000,
+      'fingerprintVersion', r.fingerprint_version,
+      'fingerprint', encode(r.fingerprint, 'hex'),
+      'codecVersion', r.codec_version,
+      'encryptionKeyId', r.encryption_key_id,
+      'body', encode(r.body, 'hex')
+    )
+    into existing
+    from record as r
+    where r.identity = p_identity;
   clock_ms := extract(epoch from clock_timestamp()) * 1000;
 end
 $$;
@@ -144,9 +161,10 @@ create function :"schema".complete(
   p_codec_version smallint,
   p_body bytea,
   p_ttl_ms double precision,
-  p_tombstone_ttl_ms double precision
+  p_tombstone_ttl_ms double precision,
+  out completed_ms double precision,
+  out wrote boolean
 )
-returns double precision
 language plpgsql
 volatile
 set search_path = pg_catalog, :"schema", pg_temp
@@ -155,6 +173,7 @@ declare
   moment constant timestamptz := clock_timestamp();
   expiry constant timestamptz := moment + p_ttl_ms * interval '1 millisecond';
   takeover constant timestamptz := expiry + p_tombstone_ttl_ms * interval '1 millisecond';
+  ignored text;
 begin
   -- The marker lives exactly as long as the claim's transaction. It is missing when somebody ended that
   -- transaction underneath: then this statement would commit alone, behind an effect that it cannot undo.
@@ -162,9 +181,10 @@ begin
     raise exception using errcode = 'GI002', message = 'the transaction of this attempt has ended';
   end if;
 
-  perform set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  wrote := pg_current_xact_id_if_assigned() is not null;
+  ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
   if p_synchronous_commit <> '' and p_synchronous_commit <> current_setting('synchronous_commit') then
-    perform set_config('synchronous_commit', p_synchronous_commit, true);
+    ignored := set_config('synchronous_commit', p_synchronous_commit, true);
   end if;
 
   insert into record as r (
@@ -197,10 +217,10 @@ begin
   if not found then
     raise exception using errcode = 'GI001', message = 'another attempt has completed this identity';
   end if;
-  return extract(epoch from moment) * 1000;
+  completed_ms := extract(epoch from moment) * 1000;
 end
 $$;
 comment on function :"schema".complete is
-  'Inserts the completed record, or takes an expired one over; raises when neither is possible. Returns when it completed, in milliseconds.';
+  'Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.';
 
 insert into :"schema".migration (version, name) values (1, '0001_record');

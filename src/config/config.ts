@@ -81,7 +81,8 @@ function refuseUnknown(options: object): void {
 function loggerFrom(option: Logger | undefined): Logger {
   if (option === undefined) return console;
   const methods = ['info', 'warn', 'error'] as const;
-  if (typeof option === 'object' && methods.every((name) => typeof option?.[name] === 'function')) return option;
+  if (typeof option === 'object' && methods.every((name) => typeof option?.[name] === 'function'))
+    return option;
   throw new ConfigurationError(
     'The option `logger` expects an object with the methods info, warn and error, for example console.',
   );

@@ -7,6 +7,8 @@ import type { ErrorCode } from './codes.ts';
 export interface IdempotencyErrorOptions {
   /** How long a client should wait before it tries again, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** Whether a retry can help, where that differs from the table. */
+  readonly retryable?: boolean;
   /** What went wrong underneath. Logged, never sent. */
   readonly cause?: unknown;
 }
@@ -31,7 +33,8 @@ export class IdempotencyError extends GraphQLError {
 
   constructor(code: ErrorCode, message: string, options: IdempotencyErrorOptions = {}) {
     const { retryAfterMs, cause } = options;
-    const { status, retryable } = errorTable[code];
+    const { status } = errorTable[code];
+    const retryable = options.retryable ?? errorTable[code].retryable;
     const headers = new Map<string, string>();
     if (retryAfterMs !== undefined) headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
     super(message, {

@@ -16,7 +16,7 @@ export type Answer =
   | { readonly outcome: 'executed' | 'replayed'; readonly kind: 'error'; readonly error: unknown };
 
 export interface PassageContext {
-  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reachable'>;
+  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reached'>;
   readonly fast: Pick<FastTier, 'recall' | 'remember'>;
   readonly flights: Flights;
   readonly retryAfterMs: number;

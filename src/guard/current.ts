@@ -16,7 +16,7 @@ export interface CurrentAttempt {
    * Derives a key for an outside system: the same in every attempt of this call, another for every name.
    * Without a client's key it is a new one each time.
    */
-  deriveKey(name: string): string;
+  readonly deriveKey: (name: string) => string;
 }
 
 type Path = GraphQLResolveInfo['path'];
@@ -27,6 +27,11 @@ export class CurrentAttempts {
 
   enter(info: GraphQLResolveInfo, attempt: CurrentAttempt): void {
     this.#attempts.set(info.path, attempt);
+  }
+
+  /** Whether the field at this path is being resolved inside its attempt. */
+  entered(info: GraphQLResolveInfo): boolean {
+    return this.#attempts.has(info.path);
   }
 
   /** @throws Error outside a guarded field. */

@@ -149,6 +149,9 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
   return {
     attempts,
     wrapperFor: (rules) => (field, resolve) => (source, args, context, info) => {
+      // A copy of a guarded schema, wrapped and guarded anew, has this guard twice around one resolver. The
+      // inner one would meet the outer one's flight, and refuse every call as a duplicate of itself.
+      if (attempts.entered(info)) return resolve(source, args, context, info);
       const { rule } = field;
       if (info.operation.operation !== 'mutation' || info.path.prev !== undefined) {
         if (rule === undefined) return resolve(source, args, context, info);

@@ -4,7 +4,7 @@ import { decide } from '../record/decide.ts';
 import type { Decision } from '../record/decide.ts';
 import { decode } from '../record/codec.ts';
 import { StoreUnavailableError } from '../store/port.ts';
-import type { Claim } from '../store/port.ts';
+import type { Claim, Recollection } from '../store/port.ts';
 import { answer, remember } from './answer.ts';
 import type { Answer, PassageContext, Passenger } from './answer.ts';
 import type { GuardedCall } from './call.ts';
@@ -30,7 +30,7 @@ async function lead(context: PassageContext, passenger: Passenger, flight: Fligh
     const decision = decide({ ...call, ...recalled, granted: false });
     // Redis may say "seen", never anything else.
     const usable = decision.kind === 'replay' || decision.kind === 'mismatch';
-    if (usable && readable(decision) && (await mayReplay(context))) {
+    if (usable && readable(decision) && (await mayReplay(context, recalled))) {
       flight.found(recalled.record, recalled.clockMs);
       return answer(context, passenger, decision);
     }
@@ -73,8 +73,9 @@ async function claimOrRefuse(context: PassageContext, call: GuardedCall): Promis
   }
 }
 
-async function mayReplay(context: PassageContext): Promise<boolean> {
-  return context.replayWithoutDatabase || (await context.durable.reachable());
+/** The database that answers must be the one that committed the record, not one that it failed over to. */
+async function mayReplay(context: PassageContext, { origin }: Recollection): Promise<boolean> {
+  return context.replayWithoutDatabase || (await context.durable.reached())?.tag === origin.tag;
 }
 
 /** What Redis holds may be authentic and still not decode; then the durable tier answers. */

@@ -91,7 +91,7 @@ export function transactionBroken(
     'IDEMPOTENCY_TRANSACTION_BROKEN',
     mayBeCommitted
       ? `${coordinate}: its resolver ended the transaction that the guard had begun. Its writes may be committed; they were not rolled back. This is a bug in the resolver.`
-      : `${coordinate}: its resolver went on after a failed statement. The transaction was rolled back. This is a bug in the resolver: let the error through, or use a savepoint.`,
+      : `${coordinate}: its resolver left a transaction that cannot commit, most likely by going on after a failed statement. It was rolled back. This is a bug in the resolver: let the error through, or use a savepoint.`,
     { cause },
   );
 }

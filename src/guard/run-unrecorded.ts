@@ -1,7 +1,8 @@
 /** Runs a guarded resolver that was called without a key: in a transaction, without a record. */
 
+import { IdempotencyError } from '../errors/idempotency-error.ts';
 import type { Attempt } from '../store/port.ts';
-import { outcomeUnknown, transactionAborted, transactionBroken } from './refusals.ts';
+import { transactionBroken } from './refusals.ts';
 import { settle } from './run-attempt.ts';
 
 interface Circumstances {
@@ -19,11 +20,11 @@ export async function runUnrecorded(
   switch (settled.kind) {
     case 'died':
       void attempt.rollback();
-      throw transactionAborted(circumstances, settled.reason);
+      throw aborted(circumstances, settled.reason);
     case 'threw': {
       const failed = attempt.wasFailedByStore(settled.error);
       await attempt.rollback();
-      throw failed ? transactionAborted(circumstances, settled.error) : settled.error;
+      throw failed ? aborted(circumstances, settled.error) : settled.error;
     }
     case 'returned': {
       const completion = await attempt.commitUnrecorded();
@@ -31,12 +32,29 @@ export async function runUnrecorded(
         case 'committed':
           return settled.value;
         case 'aborted':
-          throw transactionAborted(circumstances, completion.cause);
+          throw aborted(circumstances, completion.cause);
         case 'broken':
           throw transactionBroken(circumstances.coordinate, completion.mayBeCommitted, completion.cause);
         case 'unknown':
-          throw outcomeUnknown(circumstances, completion.cause);
+          throw unknown(circumstances, completion.cause);
       }
     }
   }
+}
+
+function aborted({ coordinate, retryAfterMs }: Circumstances, cause: unknown): IdempotencyError {
+  return new IdempotencyError(
+    'IDEMPOTENCY_TRANSACTION_ABORTED',
+    `${coordinate}: the transaction did not commit. Nothing happened; send it again.`,
+    { retryAfterMs, cause },
+  );
+}
+
+/** Without a key nobody can find out, and a retry may execute twice: not retryable. */
+function unknown({ coordinate }: Circumstances, cause: unknown): IdempotencyError {
+  return new IdempotencyError(
+    'IDEMPOTENCY_OUTCOME_UNKNOWN',
+    `${coordinate}: it is not known whether the mutation happened, because it was sent without a key. Find out before you send it again.`,
+    { retryable: false, cause },
+  );
 }

@@ -25,11 +25,11 @@ export class Lifetime {
   }
 
   /** The durable tier; opens with its first use where nobody opened it. */
-  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reachable'> = {
+  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reached'> = {
     claim: async (identity) => (await this.#use()).durable.claim(identity),
     begin: async () => (await this.#use()).durable.begin(),
     record: async (record) => (await this.#use()).durable.record(record),
-    reachable: async () => (await this.#use()).durable.reachable(),
+    reached: async () => (await this.#use()).durable.reached(),
   };
 
   /** The fast tier. Before the stores are open it has seen nothing. */

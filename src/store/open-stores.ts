@@ -46,7 +46,7 @@ export async function openStores(config: Config): Promise<Stores> {
           clock,
           origin: () => origin,
         });
-  const opened = [fast.close];
+  const opened = [() => fast.close()];
   const close = async (): Promise<void> => {
     for (const closeOne of opened) await closeOne();
   };

@@ -133,19 +133,25 @@ export interface DurableStore {
   begin(): Promise<Attempt>;
   /** Commits a record in a transaction of its own. */
   record(record: NewRecord): Promise<Completion>;
-  /** Whether the database answers now. */
-  reachable(): Promise<boolean>;
+  /** Says which database answers now; `undefined` when none does. */
+  reached(): Promise<Origin | undefined>;
   /** Strips the bodies of expired records and deletes those that may be taken over; one batch of each. */
   sweep(batchSize: number): Promise<{ readonly stripped: number; readonly deleted: number }>;
   /** Ends every session, the ones at work too, and the pools that are the library's own. */
   close(): Promise<void>;
 }
 
+/** A completed record that the fast tier has seen. */
+export interface Recollection {
+  readonly record: CompletedRecord;
+  readonly clockMs: number;
+  /** The database that committed it. */
+  readonly origin: Origin;
+}
+
 /** The fast tier. It may say "seen", never "not seen", and never fails. */
 export interface FastTier {
-  recall(
-    identity: Buffer,
-  ): Promise<{ readonly record: CompletedRecord; readonly clockMs: number } | undefined>;
+  recall(identity: Buffer): Promise<Recollection | undefined>;
   /** Writes in the background. */
   remember(identity: Buffer, record: CompletedRecord, origin: Origin): void;
   close(): Promise<void>;

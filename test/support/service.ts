@@ -1,7 +1,7 @@
 /** A small payment service on the library: what most tests drive, over real HTTP. */
 
 import { ApolloServer } from '@apollo/server';
-import type { ApolloServerOptions } from '@apollo/server';
+import type { ApolloServerOptionsWithTypeDefs } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import type { GraphQLResolveInfo } from 'graphql';
 import { createIdempotency } from 'graphql-idempotency';
@@ -35,7 +35,7 @@ export interface ServiceOptions {
   /** More SDL and resolvers. */
   readonly typeDefs?: string;
   readonly resolvers?: (idempotency: Idempotency<ServiceContext>) => Record<string, Record<string, unknown>>;
-  readonly apollo?: Partial<ApolloServerOptions<ServiceContext>>;
+  readonly apollo?: Partial<Omit<ApolloServerOptionsWithTypeDefs<ServiceContext>, 'typeDefs' | 'resolvers'>>;
 }
 
 export interface Reply {
@@ -75,7 +75,8 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-export const PAY = 'mutation ($amount: Int! = 100, $note: String) { pay(amount: $amount, note: $note) { id amount note } }';
+export const PAY =
+  'mutation ($amount: Int! = 100, $note: String) { pay(amount: $amount, note: $note) { id amount note } }';
 
 /** Starts the service; its tables are made where they are missing. */
 export async function startService(service: ServiceOptions): Promise<Service> {
@@ -85,7 +86,8 @@ export async function startService(service: ServiceOptions): Promise<Service> {
     'create table if not exists payments (id serial primary key, amount integer not null, note text)',
   );
   const log: { level: string; message: string; facts: unknown }[] = [];
-  const logger = (level: string) => (message: string, facts?: unknown) => void log.push({ level, message, facts });
+  const logger = (level: string) => (message: string, facts?: unknown) =>
+    void log.push({ level, message, facts });
   let runs = 0;
   const idempotency = createIdempotency<ServiceContext>({
     scope: ({ user }) => user,
@@ -173,7 +175,8 @@ export async function startService(service: ServiceOptions): Promise<Service> {
     post,
     payments: async () => (await own.query('select amount, note from payments order by id')).rows,
     records: async () =>
-      (await own.query<{ n: number }>('select count(*)::int as n from graphql_idempotency.record')).rows[0]!.n,
+      (await own.query<{ n: number }>('select count(*)::int as n from graphql_idempotency.record')).rows[0]!
+        .n,
     async stop() {
       await server.stop();
       await own.end();

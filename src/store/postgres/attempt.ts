@@ -4,7 +4,7 @@ import type { Attempt, NewRecord } from '../port.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
 import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
-import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreRole } from './statements.ts';
+import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
 import { revocableTransaction } from './transaction.ts';
 
@@ -80,7 +80,7 @@ export function openAttempt(context: AttemptContext): Attempt {
         // The record statement raises where it wrote no row. Were it silent, the COMMIT that travels with it
         // would publish the effect of the attempt that lost.
         const statements = [
-          restoreRole(claimSettings),
+          restoreSettings(claimSettings, context.commitTimeout),
           context.completeStatement(token, record, claimSettings),
           COMMIT,
         ];

@@ -5,6 +5,7 @@ import type { PoolClient } from 'pg';
 import { ConfigurationError } from '../../errors/configuration-error.ts';
 import type { Origin } from '../port.ts';
 import { latestMigration } from './migrations.ts';
+import { resultTypes } from './result-types.ts';
 import { sqlStateOf } from './sqlstate.ts';
 import type { Statements } from './statements.ts';
 
@@ -21,7 +22,8 @@ interface InspectionRow {
   readonly migration: number | null;
   readonly unlogged: string | null;
   readonly store_id: string;
-  readonly envelope_secret: Buffer;
+  /** Hexadecimal. */
+  readonly envelope_secret: string;
   readonly system_identifier: string;
   readonly timeline: string | null;
   readonly database_oid: string;
@@ -58,7 +60,7 @@ export async function inspect(
       // A dump, a template or a restore copies the store id; the cluster, its timeline and the database's
       // oid tell the copy from its original.
       tag: createHash('sha256').update(parts).digest('base64url').slice(0, 22),
-      envelopeSecret: row.envelope_secret,
+      envelopeSecret: Buffer.from(row.envelope_secret, 'hex'),
     },
     clockMs: row.clock_ms,
   };
@@ -91,16 +93,17 @@ async function readRow(
   statements: Statements,
   schema: string,
 ): Promise<InspectionRow> {
-  const version = await client.query<{ version: number }>(
-    `select current_setting('server_version_num')::integer as version`,
-  );
+  const version = await client.query<{ version: number }>({
+    text: `select current_setting('server_version_num')::integer as version`,
+    types: resultTypes,
+  });
   if (version.rows[0]!.version < OLDEST_VERSION) {
     throw new ConfigurationError(
       `The Postgres server has version ${Math.floor(version.rows[0]!.version / 10_000)}; 15 is the oldest that is supported.`,
     );
   }
   try {
-    const { rows } = await client.query<InspectionRow>(statements.inspect);
+    const { rows } = await client.query<InspectionRow>({ text: statements.inspect, types: resultTypes });
     if (rows[0] !== undefined) return rows[0];
   } catch (error) {
     const state = sqlStateOf(error) ?? '';

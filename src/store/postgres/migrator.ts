@@ -5,6 +5,7 @@ import { ConfigurationError } from '../../errors/configuration-error.ts';
 import { foreignSchema, replicaRefused } from './inspection.ts';
 import { latestMigration, migrations, sqlFor } from './migrations.ts';
 import { quoteIdentifier } from './quote-identifier.ts';
+import { resultTypes } from './result-types.ts';
 import { sqlStateOf } from './sqlstate.ts';
 
 export interface MigrationResult {
@@ -52,7 +53,10 @@ async function currentVersion(client: ClientBase, schema: string): Promise<numbe
     table,
   ]);
   if (rows[0]?.found == null) return 0;
-  const newest = await client.query<{ version: unknown }>(`select max(version) as version from ${table}`);
+  const newest = await client.query<{ version: unknown }>({
+    text: `select max(version) as version from ${table}`,
+    types: resultTypes,
+  });
   const version = newest.rows[0]?.version ?? 0;
   if (typeof version !== 'number') throw foreignSchema(schema, undefined);
   return version;

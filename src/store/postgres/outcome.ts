@@ -10,6 +10,7 @@ import {
   FAILED_TRANSACTION,
   IDENTITY_COMPLETED,
   LOCK_TIMEOUT,
+  READ_ONLY_TRANSACTION,
   isRefusal,
   sqlStateOf,
 } from './sqlstate.ts';
@@ -40,8 +41,12 @@ export async function judge(context: OutcomeContext, record: NewRecord, answer: 
       };
     }
     const row = answer.results.at(-2)?.rows[0] as unknown as CompleteRow;
-    const wrote = answer.results[0]?.rows[0]?.['wrote'] !== false;
-    return { kind: 'committed', record: completedRecord(record, row), origin: session.origin, wrote };
+    return {
+      kind: 'committed',
+      record: completedRecord(record, row),
+      origin: session.origin,
+      wrote: row.wrote,
+    };
   }
 
   const { error: cause } = answer;
@@ -61,6 +66,7 @@ export async function judge(context: OutcomeContext, record: NewRecord, answer: 
     case ATTEMPT_ENDED:
       return { kind: 'broken', mayBeCommitted: true, cause };
     case FAILED_TRANSACTION:
+    case READ_ONLY_TRANSACTION:
       return { kind: 'broken', mayBeCommitted: false, cause };
     case LOCK_TIMEOUT:
       return { kind: 'busy' };

@@ -158,12 +158,12 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       }
     },
 
-    async reachable() {
+    async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);
-      if (session === undefined) return false;
+      if (session === undefined) return undefined;
       const answer = await session.send(['select 1'], settings.claimTimeout);
       pools.release(session);
-      return answer.kind === 'done';
+      return answer.kind === 'done' ? session.origin : undefined;
     },
 
     async sweep(batchSize) {

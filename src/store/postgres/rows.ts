@@ -4,7 +4,7 @@ import type { CompletedRecord, StoredRecord } from '../../record/record.ts';
 import type { NewRecord, Origin, Sighting } from '../port.ts';
 import type { ClaimSettings } from './statements.ts';
 
-/** A row of the claim. The record's columns are null where there is no record. */
+/** The answer of the function `claim`. */
 export interface ClaimRow {
   readonly granted: boolean;
   readonly in_recovery: boolean;
@@ -12,51 +12,26 @@ export interface ClaimRow {
   readonly claim_authorization: string;
   readonly claim_synchronous_commit: string;
   readonly clock_ms: number;
-  readonly state: 'pending' | 'completed' | 'unknown' | null;
-  readonly outcome: 'result' | 'error' | 'omitted';
-  readonly lease_until_ms: number;
-  readonly completed_ms: number;
-  readonly expires_ms: number;
-  readonly takeover_ms: number;
-  readonly fingerprint_version: number;
-  readonly fingerprint: Buffer;
-  readonly codec_version: number;
-  readonly encryption_key_id: string | null;
-  readonly body: Buffer | null;
+  readonly existing: ExistingRecord | null;
+}
+
+/** The row as `claim` writes it into JSON; bytes are hexadecimal. */
+interface ExistingRecord extends Omit<CompletedRecord, 'state' | 'fingerprint' | 'body'> {
+  readonly state: StoredRecord['state'];
+  readonly leaseUntilMs: number;
+  readonly fingerprint: string;
+  readonly body: string | null;
 }
 
 /** The answer of the function `complete`. */
 export interface CompleteRow {
   readonly completed_ms: number;
-}
-
-function recordOf(row: ClaimRow): StoredRecord | undefined {
-  const { fingerprint_version: fingerprintVersion, fingerprint } = row;
-  switch (row.state) {
-    case null:
-      return undefined;
-    case 'pending':
-      return { state: 'pending', fingerprintVersion, fingerprint, leaseUntilMs: row.lease_until_ms };
-    case 'unknown':
-      return { state: 'unknown', fingerprintVersion, fingerprint };
-    case 'completed':
-      return {
-        state: 'completed',
-        fingerprintVersion,
-        fingerprint,
-        outcome: row.outcome,
-        codecVersion: row.codec_version,
-        encryptionKeyId: row.encryption_key_id,
-        body: row.body,
-        completedMs: row.completed_ms,
-        expiresMs: row.expires_ms,
-        takeoverMs: row.takeover_ms,
-      };
-  }
+  readonly wrote: boolean;
 }
 
 export function sightingOf(row: ClaimRow, origin: Origin): Sighting {
-  return { record: recordOf(row), granted: row.granted, clockMs: row.clock_ms, origin };
+  const record = row.existing === null ? undefined : recordOf(row.existing);
+  return { record, granted: row.granted, clockMs: row.clock_ms, origin };
 }
 
 export function settingsOf(row: ClaimRow): ClaimSettings {
@@ -68,6 +43,7 @@ export function settingsOf(row: ClaimRow): ClaimSettings {
 }
 
 export function completedRecord(record: NewRecord, row: CompleteRow): CompletedRecord {
+  const expiresMs = row.completed_ms + record.ttlMs;
   return {
     state: 'completed',
     fingerprintVersion: record.fingerprintVersion,
@@ -77,7 +53,31 @@ export function completedRecord(record: NewRecord, row: CompleteRow): CompletedR
     encryptionKeyId: null,
     body: record.body,
     completedMs: row.completed_ms,
-    expiresMs: row.completed_ms + record.ttlMs,
-    takeoverMs: row.completed_ms + record.ttlMs + record.tombstoneTtlMs,
+    expiresMs,
+    takeoverMs: expiresMs + record.tombstoneTtlMs,
   };
+}
+
+function recordOf(existing: ExistingRecord): StoredRecord {
+  const { fingerprintVersion, leaseUntilMs } = existing;
+  const fingerprint = Buffer.from(existing.fingerprint, 'hex');
+  switch (existing.state) {
+    case 'pending':
+      return { state: 'pending', fingerprintVersion, fingerprint, leaseUntilMs };
+    case 'unknown':
+      return { state: 'unknown', fingerprintVersion, fingerprint };
+    case 'completed':
+      return {
+        state: 'completed',
+        fingerprintVersion,
+        fingerprint,
+        outcome: existing.outcome,
+        codecVersion: existing.codecVersion,
+        encryptionKeyId: existing.encryptionKeyId,
+        body: existing.body === null ? null : Buffer.from(existing.body, 'hex'),
+        completedMs: existing.completedMs,
+        expiresMs: existing.expiresMs,
+        takeoverMs: existing.takeoverMs,
+      };
+  }
 }

@@ -2,6 +2,7 @@
 
 import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
 import type { Origin } from '../port.ts';
+import { resultTypes } from './result-types.ts';
 import { ROLLBACK } from './statements.ts';
 
 type Result = QueryResult<QueryResultRow>;
@@ -77,7 +78,8 @@ export class Session {
     if (this.#dead) return { kind: 'failed', error: new Error('the connection is lost') };
     const deadline = setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
     try {
-      const answer: unknown = await this.client.query(statements.join(';\n'));
+      const text = statements.join(';\n');
+      const answer: unknown = await this.client.query({ text, types: resultTypes });
       return { kind: 'done', results: (Array.isArray(answer) ? answer : [answer]) as Result[] };
     } catch (error) {
       await this.settled();

@@ -5,6 +5,8 @@ export const IDENTITY_COMPLETED = 'GI001';
 /** Raised by the record statement: the attempt's transaction was ended by somebody else. */
 export const ATTEMPT_ENDED = 'GI002';
 export const FAILED_TRANSACTION = '25P02';
+/** The claim began it read write; only the resolver can have changed that. */
+export const READ_ONLY_TRANSACTION = '25006';
 export const LOCK_TIMEOUT = '55P03';
 
 /** Sent by a session that is about to end; they say nothing of a COMMIT under way. */

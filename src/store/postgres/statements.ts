@@ -22,14 +22,18 @@ export const ROLLBACK = 'rollback';
 export const MARKER = `select pg_catalog.current_setting('idempotency.attempt', true) as attempt`;
 
 /**
- * Undoes what a resolver set locally, so that the record statement runs under the claim's own role. A statement
- * of its own, because Postgres checks the right to call a function before it calls it.
+ * Undoes what a resolver set locally, so that the record statement runs under the claim's own role and within
+ * a time of its own. Statements of their own, because Postgres checks the right to call a function before it
+ * calls it.
  */
-export function restoreRole({ authorization, role }: ClaimSettings): string {
-  // The authorization first, because it resets the role.
-  return `select pg_catalog.set_config('session_authorization', ${literal(authorization)}, true),
-    pg_catalog.set_config('role', ${literal(role)}, true),
-    pg_catalog.pg_current_xact_id_if_assigned() is not null as wrote`;
+export function restoreSettings({ authorization, role }: ClaimSettings, timeoutMs: number): string {
+  const statements = [
+    // The authorization first, because it resets the role.
+    `set local session authorization ${literal(authorization)}`,
+    `set local role ${literal(role)}`,
+    `set local statement_timeout = ${literal(timeoutMs)}`,
+  ];
+  return statements.join('; ');
 }
 
 export function statementsFor(schemaName: string) {
@@ -43,28 +47,20 @@ export function statementsFor(schemaName: string) {
       readonly timeoutMs: number;
       readonly connectionCheckMs: number;
     }): string =>
-      `select c.granted, c.in_recovery, c.claim_role, c.claim_authorization, c.claim_synchronous_commit, c.clock_ms,
-        (c.existing).state::text, (c.existing).outcome::text,
-        extract(epoch from (c.existing).lease_until)::double precision * 1000 as lease_until_ms,
-        extract(epoch from (c.existing).completed_at)::double precision * 1000 as completed_ms,
-        extract(epoch from (c.existing).expires_at)::double precision * 1000 as expires_ms,
-        extract(epoch from (c.existing).takeover_after)::double precision * 1000 as takeover_ms,
-        (c.existing).fingerprint_version, (c.existing).fingerprint, (c.existing).codec_version,
-        (c.existing).encryption_key_id, (c.existing).body
-      from ${schema}.claim(${list([
+      `select * from ${schema}.claim(${list([
         claim.identity,
         lockOf(claim.identity),
         claim.attempt,
         claim.timeoutMs,
         claim.connectionCheckMs,
-      ])}) as c`,
+      ])})`,
 
     complete: (
       attempt: string,
       record: NewRecord,
       session: { readonly lockTimeoutMs: number; readonly synchronousCommit: string },
     ): string =>
-      `select ${schema}.complete(${list([
+      `select * from ${schema}.complete(${list([
         attempt,
         session.lockTimeoutMs,
         session.synchronousCommit,
@@ -78,7 +74,7 @@ export function statementsFor(schemaName: string) {
         record.body,
         record.ttlMs,
         record.tombstoneTtlMs,
-      ])}) as completed_ms`,
+      ])})`,
 
     /** Which database this connection reaches, and what is installed there. */
     inspect: `select
@@ -90,7 +86,7 @@ export function statementsFor(schemaName: string) {
             and c.relpersistence <> 'p') as unlogged,
         array[${literal(`${schema}.claim`)}::regproc, ${literal(`${schema}.complete`)}::regproc] as functions,
         s.store_id::text as store_id,
-        s.envelope_secret as envelope_secret,
+        encode(s.envelope_secret, 'hex') as envelope_secret,
         (select k.system_identifier::text from pg_control_system() as k) as system_identifier,
         case when pg_is_in_recovery() then null
           else substring(pg_walfile_name(pg_current_wal_insert_lsn()) from 1 for 8) end as timeline,

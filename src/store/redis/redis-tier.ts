@@ -35,7 +35,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
   breaker.onBreak(() => publish({ type: 'redis', event: 'circuit-open' }));
   breaker.onReset(() => publish({ type: 'redis', event: 'circuit-closed' }));
   // Mandatory: an ioredis client without a listener prints every failed connection.
-  const onError = (error: unknown): void => publish({ type: 'redis', event: 'failed', error });
+  const onError = (error: unknown): void => publishFailure('failed', error);
   client.on('error', onError);
 
   function keyOf(identity: Buffer, origin: Origin): string {
@@ -58,7 +58,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
       await breaker.execute(() => bounded(client.set(key, envelope, 'PXAT', expiresMs, 'NX')));
       publish({ type: 'redis', event: 'written' });
     } catch (error) {
-      if (!(error instanceof BrokenCircuitError)) publish({ type: 'redis', event: 'write-failed', error });
+      if (!(error instanceof BrokenCircuitError)) publishFailure('write-failed', error);
     }
   }
 
@@ -72,7 +72,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
       try {
         sealed = await breaker.execute(() => bounded(client.getBuffer(key)));
       } catch (error) {
-        if (!(error instanceof BrokenCircuitError)) publish({ type: 'redis', event: 'failed', error });
+        if (!(error instanceof BrokenCircuitError)) publishFailure('failed', error);
         return undefined;
       }
       if (sealed === null) {
@@ -85,7 +85,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
         return undefined;
       }
       publish({ type: 'redis', event: 'hit' });
-      return { record: opened.record, clockMs: now + EXPIRY_MARGIN_MS };
+      return { record: opened.record, clockMs: now + EXPIRY_MARGIN_MS, origin };
     },
 
     remember(identity, record, origin) {
@@ -100,6 +100,17 @@ export function redisTier(options: RedisTierOptions): FastTier {
       else client.off('error', onError);
     },
   };
+}
+
+/** ioredis notes the command in its errors: the password of an AUTH, the result of a SET. Nobody is told those. */
+function publishFailure(event: 'failed' | 'write-failed', reason: unknown): void {
+  if (!(reason instanceof Error)) {
+    publish({ type: 'redis', event, error: reason });
+    return;
+  }
+  const error = new Error(reason.message);
+  error.name = reason.name;
+  publish({ type: 'redis', event, error });
 }
 
 async function within<T>(command: Promise<T>, timeoutMs: number): Promise<T> {

@@ -9,7 +9,10 @@ export default defineConfig({
   resolve: {
     alias: [
       // graphql-scalars and Apollo Server load graphql's CommonJS build: two builds would be two realms.
-      { find: /^graphql$/, replacement: fileURLToPath(new URL('./node_modules/graphql/index.js', import.meta.url)) },
+      {
+        find: /^graphql$/,
+        replacement: fileURLToPath(new URL('./node_modules/graphql/index.js', import.meta.url)),
+      },
       { find: /^graphql-idempotency$/, replacement: source('index.ts') },
       { find: /^graphql-idempotency\/migrate$/, replacement: source('migrate/migrate.ts') },
     ],

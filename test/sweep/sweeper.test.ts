@@ -128,7 +128,6 @@ describe('the interval', () => {
     await setting.seed({ count: 1, prefix: 'later', expires: '-1 second' });
     // The pools are closed: whoever swept now would have to connect.
     expect(proxy.counts()).toMatchObject({ connections: 0, statements: [] });
-    expect(await setting.records()).not.toEqual([]);
     await proxy.close();
   });
 });

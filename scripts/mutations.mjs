@@ -1,0 +1,253 @@
+// @ts-check
+/** The ways in which `mutation.mjs` breaks the library on purpose, and which test each one must turn red. */
+
+const promises = 'test/mutation/promises.test.ts';
+const functions = 'test/store/postgres/complete-function.test.ts';
+
+/**
+ * `find` is text, or a pattern, that must occur exactly once in the file.
+ * @typedef {{ file: string, find: string | RegExp, replace: string }} Edit
+ *
+ * `red` names tests that must fail. `green` names tests that must hold all the same, because another layer
+ * keeps the promise.
+ * @typedef {{ name: string, edits: readonly Edit[], test: string, red?: string, green?: string }} Mutation
+ */
+
+const recordStatementDisabled = [
+  {
+    file: 'src/store/postgres/attempt.ts',
+    find: /const statements = \[\s*restore\w+\([^\]]*COMMIT,\s*\];/,
+    replace: 'const statements = [COMMIT];',
+  },
+  {
+    file: 'src/store/postgres/outcome.ts',
+    find: 'const row = answer.results.at(-2)?.rows[0] as unknown as CompleteRow;',
+    replace: 'const row = { completed_ms: Date.now(), wrote: true } as unknown as CompleteRow;',
+  },
+];
+
+const markerIgnored = {
+  file: 'schema/postgres/0001_record.sql',
+  find: "if current_setting('idempotency.attempt', true) is distinct from p_attempt then",
+  replace: 'if false then',
+};
+
+const swallowed = 'a resolver that swallowed an SQL error is not a success';
+const primaryKey = 'where the lock does not keep two attempts apart, the primary key does';
+
+/** @type {readonly Mutation[]} */
+export const mutations = [
+  {
+    name: 'the record statement is not sent: the tag of COMMIT alone still tells',
+    edits: recordStatementDisabled,
+    test: promises,
+    green: swallowed,
+  },
+  {
+    name: 'the tag of COMMIT is ignored as well',
+    edits: [
+      ...recordStatementDisabled,
+      {
+        file: 'src/store/postgres/outcome.ts',
+        find: "if (committed?.command !== 'COMMIT') {",
+        replace: 'if (committed === undefined) {',
+      },
+    ],
+    test: promises,
+    red: swallowed,
+  },
+  {
+    name: 'Redis is written before COMMIT',
+    edits: [
+      {
+        file: 'src/guard/run-attempt.ts',
+        find: "const completion = await claim.attempt.complete(newRecord(context, call, 'result', body));",
+        replace: `const early = newRecord(context, call, 'result', body);
+  remember(
+    context,
+    call,
+    {
+      ...early,
+      state: 'completed',
+      encryptionKeyId: null,
+      completedMs: claim.clockMs,
+      expiresMs: claim.clockMs + call.ttlMs,
+      takeoverMs: claim.clockMs + call.ttlMs,
+    },
+    claim.origin,
+  );
+  const completion = await claim.attempt.complete(early);`,
+      },
+    ],
+    test: promises,
+    red: 'what fails at COMMIT is in neither tier, and a retry executes',
+  },
+  {
+    name: 'the primary key arbitrates no more',
+    edits: [
+      {
+        file: 'schema/postgres/0001_record.sql',
+        find: 'constraint record_pkey primary key (identity),',
+        replace: '',
+      },
+      {
+        file: 'schema/postgres/0001_record.sql',
+        find: /on conflict on constraint record_pkey do update set[^;]*;/,
+        replace: ';',
+      },
+    ],
+    test: promises,
+    red: primaryKey,
+  },
+  {
+    name: 'COMMIT travels with a record insert that cannot raise',
+    edits: [
+      {
+        file: 'schema/postgres/0001_record.sql',
+        find: /if not found then\s*raise exception using errcode = 'GI001'[^;]*;\s*end if;/,
+        replace: '',
+      },
+    ],
+    test: promises,
+    red: primaryKey,
+  },
+  {
+    name: 'the record is inserted with ON CONFLICT DO NOTHING',
+    edits: [
+      {
+        file: 'schema/postgres/0001_record.sql',
+        find: /on conflict on constraint record_pkey do update set[^;]*;\s*if not found then[^;]*;\s*end if;/,
+        replace: 'on conflict do nothing;',
+      },
+    ],
+    test: promises,
+    red: primaryKey,
+  },
+  {
+    name: 'the scope is left out of the identity',
+    edits: [{ file: 'src/key/identity.ts', find: '...text(parts.scope),', replace: '' }],
+    test: promises,
+    red: 'another user’s key is another key',
+  },
+  {
+    name: 'a miss in Redis is believed',
+    edits: [
+      {
+        file: 'src/guard/passage.ts',
+        find: 'const decision = decide({ ...call, ...claim });',
+        replace: 'const decision = decide({ ...call, ...claim, record: undefined, granted: true });',
+      },
+    ],
+    test: promises,
+    red: 'what Redis has lost, Postgres still knows',
+  },
+  {
+    name: 'the marker of the attempt is not checked by the record statement',
+    edits: [markerIgnored],
+    test: functions,
+    red: 'after somebody’s COMMIT',
+  },
+  {
+    name: 'nothing notices that the transaction was ended',
+    edits: [
+      markerIgnored,
+      {
+        file: 'src/store/postgres/attempt.ts',
+        find: 'if (session.boundaries === boundaries) return await work();',
+        replace: 'return await work();',
+      },
+    ],
+    test: promises,
+    red: 'an attempt whose transaction was ended in spite of everything is not a success',
+  },
+  {
+    name: 'a client that timed out goes back to its pool',
+    edits: [
+      {
+        file: 'src/store/postgres/session.ts',
+        find: 'setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs)',
+        replace: 'setTimeout(() => {}, timeoutMs)',
+      },
+      {
+        file: 'src/store/postgres/session.ts',
+        find: 'await this.client.query({ text, types: resultTypes })',
+        replace: 'await this.client.query({ text, types: resultTypes, query_timeout: timeoutMs } as never)',
+      },
+      {
+        file: 'src/store/postgres/session.ts',
+        find: /await this\.settled\(\);\s*return \{ kind: 'failed', error \};/,
+        replace: "return { kind: 'failed', error };",
+      },
+      {
+        file: 'src/store/postgres/session.ts',
+        find: /this\.#onDeath\(reason\);\s*cut\(this\.client\);/,
+        replace: 'this.#onDeath(reason);',
+      },
+      {
+        file: 'src/store/postgres/session.ts',
+        find: 'this.client.release(true);',
+        replace: 'this.client.release();',
+      },
+    ],
+    test: promises,
+    red: 'a connection that timed out is never handed to the next caller',
+  },
+  {
+    name: 'the handle outlives its resolver',
+    edits: [{ file: 'src/store/postgres/transaction.ts', find: 'open = false;', replace: '' }],
+    test: promises,
+    red: 'the transaction is over for its resolver when the resolver settles',
+  },
+  {
+    name: 'queued statements are left to run behind the transaction',
+    edits: [
+      {
+        file: 'src/store/postgres/transaction.ts',
+        find: 'if (queued.size > 0) await Promise.all(queued);',
+        replace: '',
+      },
+    ],
+    test: promises,
+    red: 'what a resolver left in the queue runs inside its transaction, or not at all',
+  },
+  {
+    name: 'the fingerprint ignores the value of a custom scalar',
+    edits: [
+      {
+        file: 'src/fingerprint/scalar-form.ts',
+        find: 'writer.date(milliseconds);',
+        replace: 'writer.date(0);',
+      },
+    ],
+    test: promises,
+    red: 'the value of a custom scalar makes another intent',
+  },
+  {
+    name: 'every duplicate looks up for itself',
+    edits: [
+      {
+        file: 'src/guard/passage.ts',
+        find: 'if (flight === undefined) {',
+        replace: 'if (flight === flight) {',
+      },
+    ],
+    test: promises,
+    red: 'duplicates that arrive together make one look-up',
+  },
+];
+
+/**
+ * Applies an edit to the text of its file.
+ * @param {Edit} edit
+ * @param {string} text
+ * @returns {string}
+ */
+export function applyEdit({ file, find, replace }, text) {
+  const pieces = text.split(find);
+  if (pieces.length !== 2) {
+    throw new Error(
+      `${file}: ${String(find)} occurs ${pieces.length - 1} times instead of once. Mend scripts/mutations.mjs.`,
+    );
+  }
+  return pieces.join(replace);
+}

@@ -3,10 +3,11 @@
  * `npm run bench -- [--json FILE] [--seconds 4] [--rounds 3] [--connections 32]`.
  */
 
-import { fork } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { startRedis } from '../test/support/redis-server.ts';
@@ -77,6 +78,9 @@ const variants: readonly Variant[] = [
 
 const KNOWN_KEYS = 64;
 
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+execFileSync(path('../node_modules/.bin/tsc'), ['-p', path('../tsconfig.build.json')], { stdio: 'inherit' });
+
 // Durable as in production: with fsync off a COMMIT would cost nothing, and so would every commit too many.
 const postgres = await startPostgres({ settings: { fsync: 'on', full_page_writes: 'on' } });
 const redis = await startRedis();
@@ -86,6 +90,7 @@ const server = fork(new URL('./server.ts', import.meta.url), {
     BENCH_DATABASE_URL: postgres.url,
     BENCH_REDIS_URL: redis.url,
     NODE_ENV: 'production',
+    TSX_TSCONFIG_PATH: path('./tsconfig.json'),
   },
   execArgv: ['--import', import.meta.resolve('tsx')],
 });

@@ -55,7 +55,7 @@ export interface IdempotencyOptions<TContext> extends SettingOptions {
   readonly logger?: Logger | undefined;
 
   /** Says where the key of a request is, for servers other than Apollo Server. */
-  readonly requestKeys?: ((context: TContext) => RequestKeys) | undefined;
+  readonly requestKeys?: ((context: TContext) => RequestKeys | Promise<RequestKeys>) | undefined;
 }
 
 /** The names of the options that are not plain settings. */

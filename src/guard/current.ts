@@ -24,14 +24,24 @@ type Path = GraphQLResolveInfo['path'];
 /** Attempts by the root of the path at which they run: wrappers copy `info`, but pass its path on. */
 export class CurrentAttempts {
   readonly #attempts = new WeakMap<Path, CurrentAttempt>();
+  readonly #inside = new WeakSet<Path>();
 
-  enter(info: GraphQLResolveInfo, attempt: CurrentAttempt): void {
+  /**
+   * Returns the `info` for the attempt's resolver: with a path of its own, because whoever wraps the guard may
+   * call it again for the same field, and that call is another attempt. The original path leads the nested
+   * fields to the attempt that was entered last.
+   */
+  enter(info: GraphQLResolveInfo, attempt: CurrentAttempt): GraphQLResolveInfo {
+    const path = { ...info.path };
+    this.#inside.add(path);
+    this.#attempts.set(path, attempt);
     this.#attempts.set(info.path, attempt);
+    return { ...info, path };
   }
 
-  /** Whether the field at this path is being resolved inside its attempt. */
+  /** Whether this is the `info` of a resolver inside its attempt. */
   entered(info: GraphQLResolveInfo): boolean {
-    return this.#attempts.has(info.path);
+    return this.#inside.has(info.path);
   }
 
   /** @throws Error outside a guarded field. */

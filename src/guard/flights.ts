@@ -51,18 +51,24 @@ export class Flights {
     return this.#flights.get(identity.toString('latin1'));
   }
 
-  /** Runs the work as the identity's flight; it is over when the work is. */
+  /** Runs the work as the identity's flight; it is over when it has found a record, or when the work is. */
   async lead<T>(identity: Buffer, work: (flight: Flight) => Promise<T>): Promise<T> {
     const id = identity.toString('latin1');
     const flight = new Flight();
     this.#flights.set(id, flight);
+    const over = (): void => {
+      if (this.#flights.get(id) === flight) this.#flights.delete(id);
+    };
+    // What was found holds for those who asked meanwhile. The leader's replay may go on for long, in an
+    // authorization of the user's; whoever comes then would be given a record that has expired since.
+    void flight.lookup.then(({ kind }) => kind === 'found' && over());
     try {
       return await work(flight);
     } catch (error) {
       flight.fail(error);
       throw error;
     } finally {
-      this.#flights.delete(id);
+      over();
     }
   }
 }

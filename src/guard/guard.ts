@@ -65,13 +65,13 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
   ): Promise<Ended> {
     const [source, args, context, info] = field.parameters;
     const enter = (attempt: Attempt, key: string | undefined, identity: Buffer): unknown => {
-      attempts.enter(info, {
+      const inside = attempts.enter(info, {
         tx: attempt.tx,
         key,
         attempt: 1,
         deriveKey: (name) => deriveKey(identity, name),
       });
-      return field.resolve(source, args, context, info);
+      return field.resolve(source, args, context, inside);
     };
     if (call !== undefined) {
       return pass(passage, {

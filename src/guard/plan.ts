@@ -27,7 +27,7 @@ export type Plan =
 
 export interface PlannerOptions<TContext> {
   readonly scope: (context: TContext, info: GraphQLResolveInfo) => unknown;
-  readonly requestKeys: ((context: TContext) => RequestKeys) | undefined;
+  readonly requestKeys: ((context: TContext) => RequestKeys | Promise<RequestKeys>) | undefined;
   readonly keyFormat: KeyFormat | undefined;
   readonly namespace: string;
   readonly ttl: number;
@@ -57,7 +57,7 @@ export async function planExecution<TContext>(
     const fields = guardedFields(options, rules, info);
     const keys = resolveKeys({
       fields: fields.map(sourcesOf(info)),
-      requestKeys: facts?.keys ?? options.requestKeys?.(context) ?? {},
+      requestKeys: facts?.keys ?? (await options.requestKeys?.(context)) ?? {},
       headerShared: facts?.headerShared ?? false,
       extensionShared: facts?.extensionShared ?? false,
       keyFormat: options.keyFormat,

@@ -27,8 +27,7 @@ export async function runAttempt(
   const settled = await settle(() => passenger.resolve(claim), claim.attempt.died);
   switch (settled.kind) {
     case 'died':
-      void claim.attempt.rollback();
-      throw transactionAborted({ ...call, ...context }, settled.reason);
+      return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, settled.reason));
     case 'threw':
       return endWithError(context, passenger, claim, settled.error);
     case 'returned':
@@ -90,6 +89,14 @@ async function endWithError(
     body = encodeError(error);
   } catch (unserializable) {
     return rollBack(context, passenger, claim, unserializableError(call, unserializable, 'error'));
+  }
+  if (body.length > context.attempts.maxResultBytes) {
+    return rollBack(
+      context,
+      passenger,
+      claim,
+      tooLarge(call, 'error', body, context.attempts.maxResultBytes),
+    );
   }
   const completion = await claim.attempt.completeInstead(newRecord(context, call, 'error', body));
   return conclude(context, passenger, completion, { outcome: 'executed', kind: 'error', error });
@@ -175,7 +182,11 @@ async function endBroken(
 function isFinal({ attempts }: PassageContext, call: GuardedCall, error: unknown): boolean {
   if (error instanceof FinalError) return true;
   try {
-    return attempts.storeError?.(error, call) === true;
+    const chosen: unknown = attempts.storeError?.(error, call);
+    if (!(chosen instanceof Promise)) return chosen === true;
+    // Unheard, its rejection would end the process.
+    chosen.catch(() => {});
+    throw new TypeError('it returned a promise');
   } catch (cause) {
     // The transaction is still open: thrown from here, it would keep its lock and its connection.
     attempts.logger.error(`${call.coordinate}: \`storeError\` failed, so the error is not stored.`, {
@@ -192,13 +203,20 @@ function encodeResult(call: GuardedCall, value: unknown, maxBytes: number): Buff
   } catch (error) {
     throw unserializableError(call, error, 'result');
   }
-  if (body.length > maxBytes) {
-    throw new IdempotencyError(
-      'IDEMPOTENCY_RESULT_TOO_LARGE',
-      `${call.coordinate}: the result takes ${body.length} bytes, more than maxResultBytes (${maxBytes}). The transaction was rolled back. Return less, for example an id that nested fields resolve.`,
-    );
-  }
+  if (body.length > maxBytes) throw tooLarge(call, 'result', body, maxBytes);
   return body;
+}
+
+function tooLarge(
+  call: GuardedCall,
+  what: 'result' | 'error',
+  body: Buffer,
+  maxBytes: number,
+): IdempotencyError {
+  return new IdempotencyError(
+    'IDEMPOTENCY_RESULT_TOO_LARGE',
+    `${call.coordinate}: the ${what} takes ${body.length} bytes, more than maxResultBytes (${maxBytes}). The transaction was rolled back. Return less, for example an id that nested fields resolve.`,
+  );
 }
 
 function unserializableError(call: GuardedCall, error: unknown, what: 'result' | 'error'): IdempotencyError {

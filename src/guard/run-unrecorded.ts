@@ -19,11 +19,11 @@ export async function runUnrecorded(
   const settled = await settle(resolve, attempt.died);
   switch (settled.kind) {
     case 'died':
-      void attempt.rollback();
+      await rollBack(circumstances, attempt, settled.reason);
       throw aborted(circumstances, settled.reason);
     case 'threw': {
       const failed = attempt.wasFailedByStore(settled.error);
-      await attempt.rollback();
+      await rollBack(circumstances, attempt, settled.error);
       throw failed ? aborted(circumstances, settled.error) : settled.error;
     }
     case 'returned': {
@@ -40,6 +40,11 @@ export async function runUnrecorded(
       }
     }
   }
+}
+
+/** Where somebody else ended the transaction, nobody may be told that nothing happened. */
+async function rollBack({ coordinate }: Circumstances, attempt: Attempt, cause: unknown): Promise<void> {
+  if ((await attempt.rollback()) === 'ended-underneath') throw transactionBroken(coordinate, true, cause);
 }
 
 function aborted({ coordinate, retryAfterMs }: Circumstances, cause: unknown): IdempotencyError {

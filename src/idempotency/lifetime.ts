@@ -106,19 +106,22 @@ export class Lifetime {
 
   /** Connected, but not checked: migrations come before the check. A failure is tried again by the next caller. */
   #connect(): Promise<Stores> {
-    this.#connecting ??= openStores(this.#config).catch((error: unknown) => {
-      this.#connecting = undefined;
+    if (this.#connecting !== undefined) return this.#connecting;
+    const connecting = openStores(this.#config).catch((error: unknown) => {
+      // After a close, what is there by now is another's.
+      if (this.#connecting === connecting) this.#connecting = undefined;
       throw error;
     });
-    return this.#connecting;
+    return (this.#connecting = connecting);
   }
 
   #open(): Promise<Stores> {
-    this.#opening ??= this.#check().catch((error: unknown) => {
-      this.#opening = undefined;
+    if (this.#opening !== undefined) return this.#opening;
+    const opening = this.#check().catch((error: unknown) => {
+      if (this.#opening === opening) this.#opening = undefined;
       throw error;
     });
-    return this.#opening;
+    return (this.#opening = opening);
   }
 
   async #check(): Promise<Stores> {
@@ -134,6 +137,7 @@ export class Lifetime {
       logger,
     });
     this.#stores = stores;
+    this.#closed = false;
     return stores;
   }
 }

@@ -60,7 +60,10 @@ function hasFormat(key: string, format: KeyFormat, where: KeyOrigin): boolean {
     // `search` starts at 0 whatever `lastIndex` a global or sticky expression was left with; `test` does not.
     if (format instanceof RegExp) return key.search(format) !== -1;
     // Strictly true: the promise of an async function would otherwise accept every key.
-    return format(key) === true;
+    const accepted: unknown = format(key);
+    // Unheard, its rejection would end the process.
+    if (accepted instanceof Promise) accepted.catch(() => {});
+    return accepted === true;
   } catch (error) {
     throw invalidKey(where, 'could not be checked against the format that this server demands', error);
   }

@@ -68,10 +68,10 @@ export async function openStores(config: Config): Promise<Stores> {
       settings,
       connectionCheckMs: isEmbedded ? 0 : CONNECTION_CHECK_MS,
       serverTimeouts: !isEmbedded,
-      onClock: (clockMs) => clock.observe(clockMs),
+      onClock: (clockMs, askedMs) => clock.observe(clockMs, askedMs),
       onInspection: (inspection) => {
         origin = inspection.origin;
-        clock.observe(inspection.clockMs);
+        clock.observe(inspection.clockMs, inspection.askedMs);
       },
     });
     opened.splice(1, 0, () => postgres.close());

@@ -14,6 +14,8 @@ const OLDEST_VERSION = 150_000;
 export interface Inspection {
   readonly origin: Origin;
   readonly clockMs: number;
+  /** When that was asked, by `performance.now()`. */
+  readonly askedMs: number;
 }
 
 interface InspectionRow {
@@ -36,6 +38,7 @@ export async function inspect(
   statements: Statements,
   schema: string,
 ): Promise<Inspection> {
+  const askedMs = performance.now();
   const row = await readRow(client, statements, schema);
   if (row.in_recovery) throw replicaRefused();
   const { version: known } = latestMigration();
@@ -63,6 +66,7 @@ export async function inspect(
       envelopeSecret: Buffer.from(row.envelope_secret, 'hex'),
     },
     clockMs: row.clock_ms,
+    askedMs,
   };
 }
 

@@ -72,21 +72,33 @@ export class Pools {
       throw new StoreUnavailableError('too many calls wait for a connection');
     }
     const client = await this.#connect(pool);
-    const session = new Session(client, this.#origins.get(client) ?? (await this.#admit(client)));
+    const origin = this.#origins.get(client) ?? (await this.#admit(client));
+    // Closed while this one waited: nobody would end its session, and its call would go on in a closed store.
+    if (this.#closed) {
+      client.release();
+      throw new StoreUnavailableError('the store is closed');
+    }
+    const session = new Session(client, origin);
     this.#busy.add(session);
     return session;
   }
 
   /** Lends a connection that nobody has inspected: the one who installs the schema needs it. */
-  async withUninspected<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+  async withUninspected<T>(timeoutMs: number, work: (client: PoolClient) => Promise<T>): Promise<T> {
     const client = await this.#connect(this.#reserved);
-    const ignore = (): void => {};
-    client.on('error', ignore);
+    let lost = false;
+    const onLost = (): void => {
+      lost = true;
+    };
+    client.on('error', onLost);
+    // A server that says no more must not keep whoever starts from failing, nor whoever stops from ending.
+    const deadline = setTimeout(() => cut(client), timeoutMs);
     try {
       return await work(client);
     } finally {
-      client.off('error', ignore);
-      client.release();
+      clearTimeout(deadline);
+      client.off('error', onLost);
+      client.release(lost);
     }
   }
 

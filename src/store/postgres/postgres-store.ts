@@ -35,8 +35,8 @@ export interface PostgresStoreOptions {
   readonly connectionCheckMs: number;
   /** Whether the server is to end transactions that last too long, beside the library's own deadline. */
   readonly serverTimeouts: boolean;
-  /** Told what a claim read from the database's clock, in milliseconds. */
-  readonly onClock: (clockMs: number) => void;
+  /** Told what a claim read from the database's clock, in milliseconds, and when, by `performance.now()`, it asked. */
+  readonly onClock: (clockMs: number, askedMs: number) => void;
   /** Told which database a new connection reaches, and its clock. */
   readonly onInspection: (inspection: Inspection) => void;
 }
@@ -87,6 +87,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   async function claim(identity: Buffer): Promise<Claim> {
     const session = await acquire('attempts');
     const token = randomUUID();
+    const askedMs = performance.now();
     const answer = await session.send([BEGIN, claimStatement(identity, token)], settings.claimTimeout);
     const row = answer.kind === 'done' ? (answer.results[1]!.rows[0] as unknown as ClaimRow) : undefined;
     if (row === undefined || row.in_recovery) {
@@ -97,7 +98,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       publish({ type: 'postgres', event: 'unavailable', error: cause });
       throw new StoreUnavailableError('the claim failed', { cause });
     }
-    options.onClock(row.clock_ms);
+    options.onClock(row.clock_ms, askedMs);
     return {
       ...sightingOf(row, session.origin),
       attempt: openAttempt({ ...shared, session, token, claimSettings: settingsOf(row) }),
@@ -175,7 +176,9 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
 
     async migrate() {
       try {
-        return await pools.withUninspected((client) => migrateWith(client, settings.schema));
+        return await pools.withUninspected(settings.transactionTimeout, (client) =>
+          migrateWith(client, settings.schema),
+        );
       } catch (error) {
         throw error instanceof StoreUnavailableError ? unreachable(error) : error;
       }

@@ -39,6 +39,7 @@ export class Session {
   /** Resolves with the reason when the connection is lost, or was destroyed by a deadline. */
   readonly died: Promise<Error>;
   #boundaries = 0;
+  #retired = false;
   #dead = false;
   #released = false;
   #reportDeath: (reason: Error) => void = () => {};
@@ -117,6 +118,11 @@ export class Session {
     cut(this.client);
   }
 
+  /** Lets nobody have the connection after this one: its settings are no longer those of a new one. */
+  retire(): void {
+    this.#retired = true;
+  }
+
   /** Gives the connection back; a dead one is removed from its pool. Safe to call twice. */
   release(): void {
     if (this.#released) return;
@@ -124,6 +130,7 @@ export class Session {
     (this.client as unknown as ClientInternals).connection?.off('commandComplete', this.#onCommand);
     // Nobody may inherit an open transaction, whatever went wrong before.
     if (!this.#dead && this.#status !== 'I') this.destroy(new Error('released inside a transaction'));
+    if (this.#retired) this.destroy(new Error('its settings were changed'));
     if (this.#dead) {
       // The `error` listener stays: a late error of a removed client has nobody else to hear it.
       this.client.release(true);

@@ -27,6 +27,23 @@ export function transactionCommandIn(text: string): string | undefined {
   return undefined;
 }
 
+/** Whether the text has a command whose effect outlives the transaction: SET without LOCAL, LISTEN and their kin. */
+export function changesSession(text: string): boolean {
+  for (const [first, second] of statementHeads(text)) {
+    switch (first) {
+      case 'SET':
+        if (second !== 'LOCAL' && second !== 'TRANSACTION' && second !== 'CONSTRAINTS') return true;
+        break;
+      case 'RESET':
+      case 'DISCARD':
+      case 'LISTEN':
+        return true;
+      default:
+    }
+  }
+  return false;
+}
+
 // In order: comments, the beginnings of quoted text (escape strings first: they alone know backslashes), words, ends.
 const TOKEN =
   /--[^\n\r]*|\/\*|\b[eE]'|'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;/g;

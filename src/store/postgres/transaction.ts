@@ -3,7 +3,7 @@
 import type { QueryConfig } from 'pg';
 import type { Transaction, TransactionResult, TransactionStatement } from '../port.ts';
 import type { Session } from './session.ts';
-import { transactionCommandIn } from './sql-commands.ts';
+import { changesSession, transactionCommandIn } from './sql-commands.ts';
 import { isCausedByPostgres } from './sqlstate.ts';
 
 export interface RevocableTransaction {
@@ -44,6 +44,8 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     if (!open || session.dead) {
       return refuse(new Error('The transaction is over: its resolver has settled, or its session died.'));
     }
+    // The next caller must not inherit what was meant for this one, by forgetting LOCAL.
+    if (changesSession(config.text)) session.retire();
     // One at a time, in the callers' order: the driver has no queue of its own to rely on.
     const sent = last.then(() => send(config));
     // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the

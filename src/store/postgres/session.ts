@@ -1,6 +1,7 @@
 /** One checked-out connection: sends statements as one message, notices its death, ends it for good. */
 
 import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
+import { startDeadline } from '../deadline.ts';
 import type { Origin } from '../port.ts';
 import { resultTypes } from './result-types.ts';
 import { ROLLBACK } from './statements.ts';
@@ -77,7 +78,7 @@ export class Session {
    */
   async send(statements: readonly string[], timeoutMs: number): Promise<Answer> {
     if (this.#dead) return { kind: 'failed', error: new Error('the connection is lost') };
-    const deadline = setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
+    const cancel = startDeadline(timeoutMs, () => this.destroy(new Error(`no answer for ${timeoutMs} ms`)));
     try {
       const text = statements.join(';\n');
       const answer: unknown = await this.client.query({ text, types: resultTypes });
@@ -86,7 +87,7 @@ export class Session {
       await this.settled();
       return { kind: 'failed', error };
     } finally {
-      clearTimeout(deadline);
+      cancel();
     }
   }
 

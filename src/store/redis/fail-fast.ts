@@ -12,7 +12,8 @@ export function failFastOptions(timeouts: {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    commandTimeout: timeouts.redisTimeout,
+    // Lookups are bounded by the tier itself; this only keeps unanswered commands from piling up.
+    commandTimeout: 10 * timeouts.redisTimeout,
     connectTimeout: timeouts.redisConnectTimeout,
     // A peer that vanished without a word leaves a connection that fails for many minutes: try a new one.
     socketTimeout: Math.max(1000, 10 * timeouts.redisTimeout),

@@ -6,6 +6,7 @@ import { ENVELOPE_VERSION, open, seal } from '../../record/envelope.ts';
 import type { CompletedRecord } from '../../record/record.ts';
 import { publish } from '../../telemetry/channels.ts';
 import type { StoreClock } from '../clock.ts';
+import { startDeadline } from '../deadline.ts';
 import type { FastTier, Origin } from '../port.ts';
 
 export interface RedisTierOptions {
@@ -42,11 +43,6 @@ export function redisTier(options: RedisTierOptions): FastTier {
     return `${options.prefix}:${ENVELOPE_VERSION}:${origin.tag}:${identity.toString('base64url')}`;
   }
 
-  /** A cluster tries a lost node again and again, each time within the timeout of a command. */
-  function bounded<T>(command: Promise<T>): Promise<T> {
-    return options.owned ? command : within(command, options.timeoutMs);
-  }
-
   async function write(identity: Buffer, record: CompletedRecord, origin: Origin): Promise<void> {
     const key = keyOf(identity, origin);
     const envelope = seal(key, record, origin.envelopeSecret);
@@ -55,7 +51,9 @@ export function redisTier(options: RedisTierOptions): FastTier {
       // NX and an absolute expiry: a write that Redis applies late, after its caller gave up, can only
       // restate what is true, and never outlives the row.
       const expiresMs = Math.floor(record.expiresMs);
-      await breaker.execute(() => bounded(client.set(key, envelope, 'PXAT', expiresMs, 'NX')));
+      await breaker.execute(() =>
+        within(client.set(key, envelope, 'PXAT', expiresMs, 'NX'), options.timeoutMs),
+      );
       publish({ type: 'redis', event: 'written' });
     } catch (error) {
       if (!(error instanceof BrokenCircuitError)) publishFailure('write-failed', error);
@@ -70,7 +68,7 @@ export function redisTier(options: RedisTierOptions): FastTier {
       const key = keyOf(identity, origin);
       let sealed: Buffer | null;
       try {
-        sealed = await breaker.execute(() => bounded(client.getBuffer(key)));
+        sealed = await breaker.execute(() => within(client.getBuffer(key), options.timeoutMs));
       } catch (error) {
         if (!(error instanceof BrokenCircuitError)) publishFailure('failed', error);
         return undefined;
@@ -113,15 +111,16 @@ function publishFailure(event: 'failed' | 'write-failed', reason: unknown): void
   publish({ type: 'redis', event, error });
 }
 
+/** Bounds a command: a client of the user's, or a cluster that tries a lost node again, would take longer. */
 async function within<T>(command: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: (() => void) | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs);
+    cancel = startDeadline(timeoutMs, () => reject(new Error(`no answer for ${timeoutMs} ms`)));
   });
   try {
     return await Promise.race([command, timeout]);
   } finally {
-    clearTimeout(timer);
+    cancel?.();
   }
 }
 

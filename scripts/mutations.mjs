@@ -165,8 +165,8 @@ export const mutations = [
     edits: [
       {
         file: 'src/store/postgres/session.ts',
-        find: 'setTimeout(() => this.destroy(new Error(`no answer for ${timeoutMs} ms`)), timeoutMs)',
-        replace: 'setTimeout(() => {}, timeoutMs)',
+        find: 'startDeadline(timeoutMs, () => this.destroy(new Error(`no answer for ${timeoutMs} ms`)))',
+        replace: 'startDeadline(timeoutMs, () => {})',
       },
       {
         file: 'src/store/postgres/session.ts',

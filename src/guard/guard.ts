@@ -9,7 +9,7 @@ import { findUnsupportedKeys } from '../directive/misplaced-keys.ts';
 import { IdempotencyError } from '../errors/idempotency-error.ts';
 import { StoreUnavailableError } from '../store/port.ts';
 import type { Attempt } from '../store/port.ts';
-import { publish } from '../telemetry/channels.ts';
+import { isObserved, publish } from '../telemetry/channels.ts';
 import type { Answer, PassageContext } from './answer.ts';
 import type { GuardedCall } from './call.ts';
 import { CurrentAttempts, deriveKey } from './current.ts';
@@ -205,6 +205,7 @@ function tell(
   outcome: 'executed' | 'replayed' | 'refused' | 'failed',
   code?: string,
 ): void {
+  if (!isObserved()) return;
   publish({
     type: 'answered',
     coordinate,

@@ -31,6 +31,11 @@ export type PostgresEvent = 'unavailable' | 'commit-unanswered' | 'commit-resolv
 
 const messages = channel('graphql-idempotency');
 
+/** Whether anybody listens: a message that costs something to make is made only then. */
+export function isObserved(): boolean {
+  return messages.hasSubscribers;
+}
+
 /** Publishes a message; costs nothing while nobody listens. */
 export function publish(message: IdempotencyMessage): void {
   if (messages.hasSubscribers) messages.publish(message);

@@ -1,6 +1,6 @@
 /**
  * What the guard costs, as a ratio against the same mutation without it, measured in one run:
- * `npm run bench -- [--json FILE] [--seconds 4] [--rounds 3] [--connections 32]`.
+ * `npm run bench -- [--json FILE] [--seconds 4] [--rounds 3] [--connections 32] [--only NAME,NAME]`.
  */
 
 import { execFileSync, fork } from 'node:child_process';
@@ -20,6 +20,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '3' },
     connections: { type: 'string', default: '32' },
+    only: { type: 'string' },
   },
 });
 
@@ -31,7 +32,7 @@ interface Variant {
   readonly keys: 'none' | 'new' | 'known';
 }
 
-const variants: readonly Variant[] = [
+const all: readonly Variant[] = [
   {
     name: 'bare',
     about: 'bare mutation, no guard',
@@ -51,6 +52,20 @@ const variants: readonly Variant[] = [
     about: 'first execution, Redis in front',
     port: ({ redis }) => redis,
     field: 'pay',
+    keys: 'new',
+  },
+  {
+    name: 'handwritten',
+    about: 'claim, work and completion by hand, no guard',
+    port: ({ postgres }) => postgres,
+    field: 'handwritten',
+    keys: 'new',
+  },
+  {
+    name: 'lease',
+    about: 'first execution in LEASE mode, Postgres only',
+    port: ({ postgres }) => postgres,
+    field: 'wire',
     keys: 'new',
   },
   {
@@ -75,6 +90,9 @@ const variants: readonly Variant[] = [
     keys: 'known',
   },
 ];
+
+const only = options.only?.split(',');
+const variants = all.filter(({ name }) => only === undefined || only.includes(name));
 
 const KNOWN_KEYS = 64;
 
@@ -137,10 +155,14 @@ function bodyOf(field: string): string {
 }
 
 function report(rates: ReadonlyMap<string, readonly number[]>): void {
-  const base = (name: string): string => (name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare');
+  const base = (name: string): string => {
+    if (name === 'handwritten' || name === 'lease') return 'handwritten';
+    return name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare';
+  };
   const median = (name: string): number =>
     rates.get(name)!.toSorted((a, b) => a - b)[rates.get(name)!.length >> 1]!;
-  const ratio = (name: string): number => Math.round((median(name) / median(base(name))) * 1000) / 1000;
+  const ratio = (name: string): number =>
+    !rates.has(base(name)) ? Number.NaN : Math.round((median(name) / median(base(name))) * 1000) / 1000;
   const { connections, rounds, seconds } = options;
   console.log(
     `\n${connections} connections, ${rounds} rounds of ${seconds} s in turn, median; Node ${process.version}, ${cpus().length} cores for load, server, Postgres and Redis.\n`,

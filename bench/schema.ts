@@ -30,7 +30,7 @@ function measure(): Round {
   const rules = applyGuard(schema, {
     owner: schema,
     describe: true,
-    minTtlMs: 30_000,
+    minTtl: { transactionMs: 30_000, leaseMs: 30_000 },
     wrap:
       (_field, resolve) =>
       (...args) =>

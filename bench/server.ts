@@ -1,5 +1,6 @@
 /** The server under load: one process, with and without the guard, over the same database and pool size. */
 
+import { createHash } from 'node:crypto';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createIdempotency } from 'graphql-idempotency';
@@ -18,6 +19,10 @@ const databaseUrl = process.env['BENCH_DATABASE_URL']!;
 const pool = new Pool({ connectionString: databaseUrl, max: POOL_SIZE });
 pool.on('error', () => {});
 await pool.query('create table if not exists payments (id serial primary key, amount integer not null)');
+
+interface Context {
+  readonly key: string | undefined;
+}
 
 interface Arguments {
   readonly amount: number;
@@ -39,8 +44,26 @@ async function bare(_: unknown, { amount }: Arguments): Promise<unknown> {
   }
 }
 
+await pool.query(
+  'create table if not exists claims (key text primary key, request bytea not null, locked_until timestamptz not null, response json)',
+);
+
+/** What anybody writes by hand where the effect is elsewhere: a claim, the work, a completion, each committed. */
+async function handwritten(source: unknown, args: Arguments, { key }: Context): Promise<unknown> {
+  const request = createHash('sha256').update(JSON.stringify(args)).digest();
+  const claimed = await pool.query(
+    `insert into claims (key, request, locked_until) values ($1, $2, clock_timestamp() + interval '30 seconds')
+     on conflict (key) do nothing`,
+    [key, request],
+  );
+  if (claimed.rowCount !== 1) throw new Error('in progress');
+  const result = await bare(source, args);
+  await pool.query('update claims set response = $2 where key = $1', [key, JSON.stringify(result)]);
+  return result;
+}
+
 async function start(redis: string | false): Promise<number> {
-  const idempotency = createIdempotency({
+  const idempotency = createIdempotency<Context>({
     scope: () => 'bench',
     postgres: databaseUrl,
     redis,
@@ -48,7 +71,7 @@ async function start(redis: string | false): Promise<number> {
     poolSize: POOL_SIZE,
     logger: { info: () => {}, warn: console.warn, error: console.error },
   });
-  const server = new ApolloServer({
+  const server = new ApolloServer<Context>({
     typeDefs: [
       idempotency.typeDefs,
       `type Query { ping: String }
@@ -56,12 +79,16 @@ async function start(redis: string | false): Promise<number> {
        type Mutation {
          bare(amount: Int!): Payment!
          pay(amount: Int!): Payment! @idempotent
+         handwritten(amount: Int!): Payment!
+         wire(amount: Int!): Payment! @idempotent(mode: LEASE)
          noop(amount: Int!): Int!
        }`,
     ],
     resolvers: {
       Mutation: {
         bare,
+        handwritten,
+        wire: bare,
         noop: (_: unknown, { amount }: Arguments) => amount,
         pay: async (_: unknown, { amount }: Arguments, __: unknown, info: GraphQLResolveInfo) =>
           (await idempotency.current(info).tx.query(INSERT, [amount])).rows[0],
@@ -69,7 +96,10 @@ async function start(redis: string | false): Promise<number> {
     },
     plugins: [idempotency.plugin()],
   });
-  const { url } = await startStandaloneServer(server, { listen: { port: 0, host: '127.0.0.1' } });
+  const { url } = await startStandaloneServer(server, {
+    context: async ({ req }) => ({ key: req.headers['idempotency-key'] as string | undefined }),
+    listen: { port: 0, host: '127.0.0.1' },
+  });
   return Number(new URL(url).port);
 }
 

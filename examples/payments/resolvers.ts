@@ -1,4 +1,7 @@
-/** What the API does. `charge` writes through the attempt's transaction: the payment commits with its record. */
+/**
+ * What the API does. `charge` writes through the attempt's transaction: the payment commits with its record.
+ * `payout` has an effect elsewhere, so it goes in steps, each of which is recorded when it is done.
+ */
 
 import type { GraphQLResolveInfo } from 'graphql';
 import { GraphQLError } from 'graphql';
@@ -6,6 +9,7 @@ import { DateTimeResolver } from 'graphql-scalars';
 import type { Context } from './context.ts';
 import { database } from './database.ts';
 import { idempotency } from './idempotency.ts';
+import { payOut } from './provider-client.ts';
 
 export interface Payment {
   readonly id: string;
@@ -23,7 +27,21 @@ export interface ChargeArguments {
   };
 }
 
+export interface Payout {
+  readonly id: string;
+  readonly amountCents: number;
+  readonly account: string;
+  readonly providerId: string;
+  readonly createdAt: Date;
+}
+
+export interface PayoutArguments {
+  readonly input: { readonly amountCents: number; readonly account: string };
+}
+
 const columns = 'id, amount_cents as "amountCents", currency, reference, created_at as "createdAt"';
+const payoutColumns =
+  'id, amount_cents as "amountCents", account, provider_id as "providerId", created_at as "createdAt"';
 
 export const resolvers = {
   DateTime: DateTimeResolver,
@@ -44,6 +62,14 @@ export const resolvers = {
       );
       return rows[0]!.balance;
     },
+
+    async payouts(_: unknown, _arguments: object, { user }: Context): Promise<Payout[]> {
+      const { rows } = await database.query<Payout>(
+        `select ${payoutColumns} from payouts where user_id = $1 order by created_at, id`,
+        [user],
+      );
+      return rows;
+    },
   },
 
   Mutation: {
@@ -53,11 +79,7 @@ export const resolvers = {
       { user }: Context,
       info: GraphQLResolveInfo,
     ): Promise<Payment> {
-      if (input.amountCents <= 0) {
-        throw new GraphQLError('amountCents must be more than 0.', {
-          extensions: { code: 'BAD_USER_INPUT' },
-        });
-      }
+      mustBePositive(input);
       const { tx } = idempotency.current(info);
       const { rows } = await tx.query<Payment>(
         `insert into payments (user_id, amount_cents, currency, reference) values ($1, $2, $3, $4) returning ${columns}`,
@@ -65,5 +87,29 @@ export const resolvers = {
       );
       return rows[0]!;
     },
+
+    async payout(
+      _: unknown,
+      { input }: PayoutArguments,
+      { user }: Context,
+      info: GraphQLResolveInfo,
+    ): Promise<Payout> {
+      mustBePositive(input);
+      const { step } = idempotency.current(info);
+      // The provider may have paid although this step breaks off: the next attempt asks with the same key.
+      const providerId = await step('pay', ({ key, signal }) => payOut(input, { key, signal }));
+      return step.transaction('book', async (tx) => {
+        const { rows } = await tx.query<Payout>(
+          `insert into payouts (user_id, amount_cents, account, provider_id) values ($1, $2, $3, $4) returning ${payoutColumns}`,
+          [user, input.amountCents, input.account, providerId],
+        );
+        return rows[0]!;
+      });
+    },
   },
 };
+
+function mustBePositive({ amountCents }: { readonly amountCents: number }): void {
+  if (amountCents > 0) return;
+  throw new GraphQLError('amountCents must be more than 0.', { extensions: { code: 'BAD_USER_INPUT' } });
+}

@@ -1,4 +1,4 @@
-/** A payments API whose charges are safe to retry: GraphQL over HTTP on `PORT`, or 4000. */
+/** A payments API whose charges and payouts are safe to retry: GraphQL over HTTP on `PORT`, or 4000. */
 
 import { readFile } from 'node:fs/promises';
 import { ApolloServer } from '@apollo/server';
@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 import { contextOf } from './context.ts';
 import { database } from './database.ts';
 import { idempotency } from './idempotency.ts';
+import { stopProvider } from './provider-client.ts';
 import { resolvers } from './resolvers.ts';
 
 const typeDefs = await readFile(new URL('schema.graphql', import.meta.url), 'utf8');
@@ -29,8 +30,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void stop());
 }
 
-/** Charges under way finish, and then nothing is left that keeps the process alive. */
+/** What is under way finishes, and then nothing is left that keeps the process alive. */
 async function stop(): Promise<void> {
   await server.stop();
   await database.end();
+  stopProvider();
 }

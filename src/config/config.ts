@@ -89,11 +89,27 @@ function loggerFrom(option: Logger | undefined): Logger {
 }
 
 function checkCallbacks(options: IdempotencyOptions<never>): void {
-  for (const name of ['authorizeReplay', 'storeError', 'requestKeys'] as const) {
+  for (const name of callbackNames) {
     if (options[name] === undefined || typeof options[name] === 'function') continue;
     throw new ConfigurationError(`The option \`${name}\` expects a function.`);
   }
+  const { recover = {} } = options;
+  if (typeof recover === 'object' && recover !== null) {
+    const wrong = Object.entries(recover).find(([, callback]) => typeof callback !== 'function');
+    if (wrong === undefined) return;
+  }
+  throw new ConfigurationError(
+    "The option `recover` expects an object of functions by field, for example { 'Mutation.payout': async (record) => ({ outcome: 'unknown' }) }.",
+  );
 }
+
+const callbackNames = [
+  'authorizeReplay',
+  'storeError',
+  'releaseError',
+  'requestKeys',
+  'clientSignal',
+] as const;
 
 const otherVariables = ['IDEMPOTENCY_DATABASE_URL', 'IDEMPOTENCY_REDIS_URL', 'IDEMPOTENCY_KEY_FORMAT'];
 
@@ -112,14 +128,35 @@ function warnOfUnknown(environment: Environment, logger: Logger): void {
   }
 }
 
-function checkTogether(resolved: Settings): void {
-  const longer = (name: SettingName, than: SettingName, why: string): void => {
+/**
+ * Checks what matters only where a field has `mode: LEASE`: its own `ttl` is checked with the field.
+ *
+ * @throws ConfigurationError naming the settings that contradict each other.
+ */
+export function checkLeases(resolved: Settings, everyFieldHasTtl: boolean): void {
+  const longer = comparison(resolved);
+  longer('lease', 'claimTimeout', 'otherwise a lease may be over before its claim is answered');
+  if (!everyFieldHasTtl) longer('ttl', 'lease', 'a record must outlive the attempts whose outcome it keeps');
+}
+
+function comparison(resolved: Settings): (name: SettingName, than: SettingName, why: string) => void {
+  return (name, than, why) => {
     if (resolved[name] > resolved[than]) return;
     throw new ConfigurationError(
       `The setting \`${name}\` (${resolved[name]} ms) must be longer than \`${than}\` (${resolved[than]} ms): ${why}.`,
     );
   };
+}
+
+function checkTogether(resolved: Settings): void {
+  const longer = comparison(resolved);
   longer('ttl', 'transactionTimeout', 'a record must outlive every attempt that may still be under way');
+  longer('attemptTimeout', 'lease', 'otherwise no lease is ever renewed');
+  if (resolved.renewInterval * 2 > resolved.lease) {
+    throw new ConfigurationError(
+      `The setting \`renewInterval\` (${resolved.renewInterval} ms) must be at most half of \`lease\` (${resolved.lease} ms): otherwise one renewal that fails loses the lease.`,
+    );
+  }
   longer('commitTimeout', 'lockTimeout', 'otherwise a wait for another transaction looks like a lost COMMIT');
 }
 

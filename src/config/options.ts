@@ -4,6 +4,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { Pool, PoolConfig } from 'pg';
 import type { Logger } from './logger.ts';
+import type { RecoverAttempt } from './recovery.ts';
 import type { SettingOptions } from './settings.ts';
 
 /** What more a key must be than 1-255 visible ASCII characters. */
@@ -39,6 +40,24 @@ export interface IdempotencyOptions<TContext> extends SettingOptions {
    */
   readonly storeError?: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
 
+  /**
+   * LEASE: says which thrown errors mean that nothing was done, so that the claim is released and a retry
+   * executes. `NotExecutedError` always does, and so do GraphQL errors with the codes BAD_USER_INPUT,
+   * UNAUTHENTICATED and FORBIDDEN; any other error leaves the outcome unknown.
+   */
+  readonly releaseError?: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
+
+  /**
+   * LEASE: finds out what became of abandoned attempts, by field, such as `Mutation.payout`. Called when a
+   * client retries, and in the background every `recoverInterval`.
+   */
+  readonly recover?: Readonly<Record<string, RecoverAttempt>> | undefined;
+
+  /**
+   * Says when the client of a call has gone away. That ends its waiting (`inFlight: WAIT`), never the work.
+   */
+  readonly clientSignal?: ((context: TContext) => AbortSignal | undefined) | undefined;
+
   /** What more a key must be than 1-255 visible ASCII characters. */
   readonly keyFormat?: KeyFormat | undefined;
 
@@ -63,6 +82,9 @@ export const optionNames = [
   'scope',
   'authorizeReplay',
   'storeError',
+  'releaseError',
+  'recover',
+  'clientSignal',
   'keyFormat',
   'postgres',
   'redis',

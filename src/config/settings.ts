@@ -75,11 +75,56 @@ export const settings = {
     min: 1,
     about: 'How long the record statement waits for another transaction that holds the same key.',
   },
+  lease: {
+    kind: 'duration',
+    default: 30_000,
+    min: 10,
+    about: 'LEASE: how long a claim lives without renewal, and so how long a retry waits for a dead process.',
+  },
+  renewInterval: {
+    kind: 'duration',
+    default: 0,
+    min: 0,
+    about: 'LEASE: how often a lease is renewed; 0: at every third of `lease`.',
+  },
+  attemptTimeout: {
+    kind: 'duration',
+    default: 600_000,
+    min: 1,
+    about: 'LEASE: how long an attempt may run before its lease is no longer renewed.',
+  },
+  maxAttempts: {
+    kind: 'count',
+    default: 5,
+    min: 1,
+    about: 'LEASE, `abandoned: RERUN`: how often a call is executed before its outcome stays unknown.',
+  },
+  recoverInterval: {
+    kind: 'duration',
+    default: 30_000,
+    min: 0,
+    about:
+      'LEASE: how often abandoned attempts are offered to the `recover` callbacks; 0: only when a client retries.',
+  },
+  recoverBatchSize: {
+    kind: 'count',
+    default: 100,
+    min: 1,
+    about: 'LEASE: abandoned attempts that are read in one statement.',
+  },
+  waitTimeout: {
+    kind: 'duration',
+    default: 10_000,
+    min: 1,
+    about:
+      '`inFlight: WAIT`: how long a call waits for the answer of another with its key before IN_PROGRESS.',
+  },
   drainTimeout: {
     kind: 'duration',
     default: 10_000,
     min: 0,
-    about: 'How long a server that stops waits for mutations in flight before it rolls them back.',
+    about:
+      'How long a server that stops waits for mutations in flight before it rolls them back, or gives up their leases.',
   },
   retryAfter: {
     kind: 'duration',
@@ -92,13 +137,19 @@ export const settings = {
     kind: 'count',
     default: 2,
     min: 1,
-    about: 'Connections kept apart for probes, reads after a conflict and the sweeper.',
+    about: 'Connections kept apart for probes, renewals, reads after a conflict and the sweeper.',
   },
   poolQueueSize: {
     kind: 'count',
     default: 1000,
     min: 0,
     about: 'Calls that may wait for a connection; further ones are STORE_UNAVAILABLE at once.',
+  },
+  preparedStatements: {
+    kind: 'flag',
+    default: true,
+    about:
+      'Whether frequent statements are prepared by name. Behind a pooler that cannot keep them, the library notices and stops.',
   },
   redisTimeout: {
     kind: 'duration',

@@ -6,7 +6,7 @@ import { ConfigurationError } from '../errors/configuration-error.ts';
 import { assertOwnDefinition } from './author-directive.ts';
 import { clientDirective } from './client-directive.ts';
 import { readFieldRule } from './field-rule.ts';
-import type { FieldRule } from './field-rule.ts';
+import type { FieldRule, MinTtls } from './field-rule.ts';
 import { assertPlacement, assertRootApart } from './placement.ts';
 import { serveClientDirective } from './served-directive.ts';
 
@@ -24,8 +24,7 @@ export interface ApplyGuardOptions {
   readonly owner: object;
   /** Whether guarded fields say in their description that they take a key. */
   readonly describe: boolean;
-  /** What every `ttl` must exceed: the transaction timeout. */
-  readonly minTtlMs: number;
+  readonly minTtl: MinTtls;
   readonly wrap: WrapResolver;
 }
 
@@ -83,7 +82,7 @@ export function applyGuard(
   return rules;
 }
 
-function readFields(schema: GraphQLSchema, { owner, minTtlMs }: ApplyGuardOptions): readonly MutationField[] {
+function readFields(schema: GraphQLSchema, { owner, minTtl }: ApplyGuardOptions): readonly MutationField[] {
   assertOwnDefinition(schema);
   assertPlacement(schema);
   const mutation = schema.getMutationType();
@@ -92,7 +91,7 @@ function readFields(schema: GraphQLSchema, { owner, minTtlMs }: ApplyGuardOption
     const coordinate = `${mutation.name}.${field.name}`;
     const guard = field.resolve && guardedResolvers.get(field.resolve);
     if (guard !== undefined && guard.owner !== owner) throw guardedByAnother(coordinate);
-    return { coordinate, field, rule: readFieldRule(coordinate, field, minTtlMs) };
+    return { coordinate, field, rule: readFieldRule(coordinate, field, minTtl) };
   });
 }
 

@@ -13,6 +13,12 @@ import { authorDirective } from './author-directive.ts';
 export interface FieldRule {
   /** The field's schema coordinate, such as `Mutation.pay`. */
   readonly coordinate: string;
+  /** Where the effect happens: in the attempt's transaction, or outside Postgres. */
+  readonly mode: 'TRANSACTION' | 'LEASE';
+  /** What a call is told while another with its key is executing: 409 at once, or after a bounded wait. */
+  readonly inFlight: 'REJECT' | 'WAIT';
+  /** LEASE: what a retry may do after an attempt was abandoned. */
+  readonly abandoned: 'REFUSE' | 'RERUN';
   /** Whether a call without a key is refused. */
   readonly required: boolean;
   /** How long a completed record replays; `undefined`: as long as the `ttl` setting says. */
@@ -22,6 +28,14 @@ export interface FieldRule {
   /** Paths of the arguments that are left out of the fingerprint. */
   readonly ignore: readonly (readonly string[])[];
 }
+
+/** What the `ttl` of a field must exceed, by its mode. */
+export interface MinTtls {
+  readonly transactionMs: number;
+  readonly leaseMs: number;
+}
+
+type MinTtl = readonly [what: string, ms: number];
 
 interface Statement {
   readonly values: DirectiveValues;
@@ -52,7 +66,7 @@ const argumentNames = authorDirective.args.map((arg) => arg.name);
 export function readFieldRule(
   coordinate: string,
   field: GraphQLField<unknown, unknown>,
-  minTtlMs: number,
+  minTtl: MinTtls,
 ): FieldRule | undefined {
   const inSdl = readSdl(coordinate, field);
   const inCode = readExtension(coordinate, field.extensions['idempotent']);
@@ -62,7 +76,7 @@ export function readFieldRule(
     );
   }
   const statement = inSdl ?? inCode;
-  return statement === undefined ? undefined : checkRule({ coordinate, field }, statement, minTtlMs);
+  return statement === undefined ? undefined : checkRule({ coordinate, field }, statement, minTtl);
 }
 
 function readSdl(coordinate: string, field: GraphQLField<unknown, unknown>): Statement | undefined {
@@ -127,32 +141,36 @@ function sayTheSame(one: Statement, other: Statement): boolean {
   });
 }
 
-function checkRule(owner: ArgumentPathOwner, { values, written }: Statement, minTtlMs: number): FieldRule {
+function checkRule(owner: ArgumentPathOwner, { values, written }: Statement, minTtl: MinTtls): FieldRule {
   const { coordinate } = owner;
-  if (values.mode === 'LEASE') {
-    throw new ConfigurationError(`${coordinate}: mode: LEASE is not available yet; TRANSACTION is.`);
-  }
-  if (values.inFlight === 'WAIT') {
-    throw new ConfigurationError(`${coordinate}: inFlight: WAIT is not available yet; REJECT is.`);
-  }
   // Its default is refused as well: whoever writes it expects a lease, and this mode has none to abandon.
-  if (written.includes('abandoned')) {
+  if (values.mode === 'TRANSACTION' && written.includes('abandoned')) {
     throw new ConfigurationError(
       `${coordinate}: abandoned is an option of mode: LEASE; in TRANSACTION mode nothing is abandoned, so remove it.`,
     );
   }
-  const { required, ttl, keyArgument, ignore } = values;
+  const { mode, inFlight, abandoned, required, ttl, keyArgument, ignore } = values;
   return {
     coordinate,
+    mode,
+    inFlight,
+    abandoned,
     required,
-    ttlMs: ttl === undefined || ttl === null ? undefined : readTtl(coordinate, ttl, minTtlMs),
+    ttlMs:
+      ttl === undefined || ttl === null
+        ? undefined
+        : readTtl(
+            coordinate,
+            ttl,
+            mode === 'LEASE' ? ['lease', minTtl.leaseMs] : ['transaction timeout', minTtl.transactionMs],
+          ),
     keyArgument:
       keyArgument === undefined || keyArgument === null ? undefined : readKeyPath(owner, keyArgument),
     ignore: ignore.map((path) => readIgnoredPath(owner, path)),
   };
 }
 
-function readTtl(coordinate: string, ttl: string, minTtlMs: number): number {
+function readTtl(coordinate: string, ttl: string, [what, minTtlMs]: MinTtl): number {
   let ttlMs: number;
   try {
     ttlMs = durationMs(ttl);
@@ -162,7 +180,7 @@ function readTtl(coordinate: string, ttl: string, minTtlMs: number): number {
   if (ttlMs <= 0) throw new ConfigurationError(`${coordinate}: ttl must be longer than zero, got "${ttl}".`);
   if (ttlMs <= minTtlMs) {
     throw new ConfigurationError(
-      `${coordinate}: ttl must exceed the transaction timeout (${minTtlMs} ms), got "${ttl}" (${ttlMs} ms).`,
+      `${coordinate}: ttl must exceed the ${what} (${minTtlMs} ms), got "${ttl}" (${ttlMs} ms).`,
     );
   }
   if (ttlMs > MAX_TTL_MS)

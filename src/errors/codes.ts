@@ -53,7 +53,7 @@ export const errorTable = {
   IDEMPOTENCY_OUTCOME_UNKNOWN: {
     status: 503,
     retryable: true,
-    when: 'It could not be found out in time whether the mutation was committed.',
+    when: 'Nobody knows yet whether the mutation happened: a COMMIT without an answer, or an abandoned attempt.',
   },
   IDEMPOTENCY_STORE_UNAVAILABLE: {
     status: 503,
@@ -73,7 +73,7 @@ export const errorTable = {
   IDEMPOTENCY_LEASE_LOST: {
     status: 503,
     retryable: true,
-    when: 'The attempt lost its lease and may not complete.',
+    when: 'The attempt lost its lease, so its outcome does not count.',
   },
   IDEMPOTENCY_SCOPE_MISSING: {
     status: 500,

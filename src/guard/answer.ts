@@ -4,10 +4,13 @@ import { decode } from '../record/codec.ts';
 import type { Decision } from '../record/decide.ts';
 import type { StoredRecord } from '../record/record.ts';
 import { decodeError } from '../record/stored-error.ts';
-import type { Claim, DurableStore, FastTier, Origin } from '../store/port.ts';
+import type { DurableStore, FastTier, Origin } from '../store/port.ts';
 import type { AttemptSettings } from './attempt-settings.ts';
 import type { GuardedCall } from './call.ts';
+import type { Means } from './current.ts';
 import type { Flights } from './flights.ts';
+import type { LeaseSettings } from './lease/keep-lease.ts';
+import type { Recoverer } from './lease/recoverer.ts';
 import { inProgress, recordUnreadable, refusalFor } from './refusals.ts';
 
 /** How a call ended that was not refused. */
@@ -16,19 +19,24 @@ export type Answer =
   | { readonly outcome: 'executed' | 'replayed'; readonly kind: 'error'; readonly error: unknown };
 
 export interface PassageContext {
-  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reached'>;
+  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close'>;
   readonly fast: Pick<FastTier, 'recall' | 'remember'>;
   readonly flights: Flights;
   readonly retryAfterMs: number;
   readonly replayWithoutDatabase: boolean;
   readonly attempts: AttemptSettings;
+  readonly leases: LeaseSettings;
+  readonly recovery: Recoverer;
+  readonly waitTimeoutMs: number;
 }
 
 export interface Passenger {
   readonly call: GuardedCall;
   /** Refuses a replay by throwing. */
   readonly authorizeReplay: () => Promise<void>;
-  readonly resolve: (claim: Claim) => unknown;
+  readonly resolve: (means: Means) => unknown;
+  /** Says when the client has gone, where that is known. */
+  readonly clientSignal: AbortSignal | undefined;
 }
 
 /** Gives a call the answer of a record that is there. */

@@ -4,6 +4,7 @@ import type { Logger } from '../config/logger.ts';
 
 export interface AttemptSettings {
   readonly storeError: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
+  readonly releaseError: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
   readonly maxResultBytes: number;
   readonly tombstoneTtlMs: number;
   readonly logger: Logger;

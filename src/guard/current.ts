@@ -3,11 +3,28 @@
 import { createHash } from 'node:crypto';
 import type { GraphQLResolveInfo } from 'graphql';
 import type { Transaction } from '../store/port.ts';
+import type { Step } from './lease/step.ts';
 
 /** What a guarded resolver may use of its attempt. */
 export interface CurrentAttempt {
-  /** The transaction that commits together with the record; over when the resolver settles. */
+  /**
+   * The transaction that commits together with the record; over when the resolver settles.
+   *
+   * @throws Error in `mode: LEASE`, where the record commits by itself.
+   */
   readonly tx: Transaction;
+  /**
+   * Runs a part of the mutation, and journals its result.
+   *
+   * @throws Error in `mode: TRANSACTION`, where nothing is left of an attempt that is interrupted.
+   */
+  readonly step: Step;
+  /**
+   * Aborts when the lease is lost, or may be: then stop, because another attempt may be at work.
+   *
+   * @throws Error in `mode: TRANSACTION`.
+   */
+  readonly signal: AbortSignal;
   /** The client's key; `undefined` where none was sent and none is required. */
   readonly key: string | undefined;
   /** Which try at executing this is, from 1. */
@@ -17,6 +34,41 @@ export interface CurrentAttempt {
    * Without a client's key it is a new one each time.
    */
   readonly deriveKey: (name: string) => string;
+}
+
+/** By what an attempt reaches the stores, in one mode or the other. */
+export type Means =
+  | { readonly attempt: number; readonly tx: Transaction }
+  | { readonly attempt: number; readonly step: Step; readonly keeper: { readonly signal: AbortSignal } };
+
+/** Makes what a resolver gets. */
+export function currentAttempt(
+  means: Means,
+  {
+    coordinate,
+    key,
+    identity,
+  }: { readonly coordinate: string; readonly key: string | undefined; readonly identity: Buffer },
+): CurrentAttempt {
+  return {
+    get tx() {
+      if ('tx' in means) return means.tx;
+      throw new Error(
+        `${coordinate} has mode: LEASE, so its attempt has no transaction. Write through step.transaction(name, (tx) => …).`,
+      );
+    },
+    get step() {
+      if ('step' in means) return means.step;
+      throw new Error(`${coordinate} has mode: TRANSACTION, so it has no steps. Write through tx.`);
+    },
+    get signal() {
+      if ('keeper' in means) return means.keeper.signal;
+      throw new Error(`${coordinate} has mode: TRANSACTION, so it has no lease that could be lost.`);
+    },
+    key,
+    attempt: means.attempt,
+    deriveKey: (name) => deriveKey(identity, name),
+  };
 }
 
 type Path = GraphQLResolveInfo['path'];

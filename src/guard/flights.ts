@@ -1,5 +1,6 @@
 /** Calls of this process that are looking up or executing one identity. */
 
+import { setMaxListeners } from 'node:events';
 import type { CompletedRecord, StoredRecord } from '../record/record.ts';
 
 /** What the first of several simultaneous lookups found out for the others. */
@@ -12,10 +13,16 @@ export type Lookup =
 export class Flight {
   /** Never rejects. */
   readonly lookup: Promise<Lookup>;
+  /** Resolves when it has ended, with whatever answer. */
+  readonly over: Promise<void>;
   #granted = false;
   #settle!: (lookup: Lookup) => void;
+  #end!: () => void;
 
   constructor() {
+    this.over = new Promise((resolve) => {
+      this.#end = resolve;
+    });
     this.lookup = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -38,6 +45,10 @@ export class Flight {
   fail(error: unknown): void {
     this.#settle({ kind: 'failed', error });
   }
+
+  end(): void {
+    this.#end();
+  }
 }
 
 /**
@@ -46,6 +57,17 @@ export class Flight {
  */
 export class Flights {
   readonly #flights = new Map<string, Flight>();
+  #draining = forMany();
+
+  /** Aborts when the server stops: who waits for another call's answer is told that it is in progress. */
+  get draining(): AbortSignal {
+    return this.#draining.signal;
+  }
+
+  endWaiting(): void {
+    this.#draining.abort();
+    this.#draining = forMany();
+  }
 
   get(identity: Buffer): Flight | undefined {
     return this.#flights.get(identity.toString('latin1'));
@@ -69,6 +91,14 @@ export class Flights {
       throw error;
     } finally {
       over();
+      flight.end();
     }
   }
+}
+
+/** As many listen as calls wait; Node would warn of the eleventh. */
+function forMany(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

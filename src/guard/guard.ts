@@ -12,19 +12,22 @@ import type { Attempt } from '../store/port.ts';
 import { isObserved, publish } from '../telemetry/channels.ts';
 import type { Answer, PassageContext } from './answer.ts';
 import type { GuardedCall } from './call.ts';
-import { CurrentAttempts, deriveKey } from './current.ts';
+import { CurrentAttempts, currentAttempt } from './current.ts';
+import type { Means } from './current.ts';
+import { runUnleased } from './lease/run-unleased.ts';
 import { pass } from './passage.ts';
 import { planExecution } from './plan.ts';
 import type { Plan, PlannerOptions } from './plan.ts';
 import { storeUnavailable } from './refusals.ts';
 import type { RequestRegistry } from './request-facts.ts';
 import { rootFields } from './root-fields.ts';
-import { runUnrecorded } from './run-unrecorded.ts';
+import { runUnrecorded } from './transaction/run-unrecorded.ts';
 
 export interface GuardOptions<TContext> extends PlannerOptions<TContext> {
   readonly passage: PassageContext;
   readonly requests: RequestRegistry;
   readonly authorizeReplay: ((context: TContext, info: GraphQLResolveInfo) => unknown) | undefined;
+  readonly clientSignal: ((context: TContext) => AbortSignal | undefined) | undefined;
   readonly logger: Logger;
 }
 
@@ -64,29 +67,31 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
     field: FieldCall,
   ): Promise<Ended> {
     const [source, args, context, info] = field.parameters;
-    const enter = (attempt: Attempt, key: string | undefined, identity: Buffer): unknown => {
-      const inside = attempts.enter(info, {
-        tx: attempt.tx,
-        key,
-        attempt: 1,
-        deriveKey: (name) => deriveKey(identity, name),
-      });
+    const { coordinate } = rule;
+    const enter = (means: Means, key: string | undefined, identity: Buffer): unknown => {
+      const inside = attempts.enter(info, currentAttempt(means, { coordinate, key, identity }));
       return field.resolve(source, args, context, inside);
     };
     if (call !== undefined) {
       return pass(passage, {
         call,
         authorizeReplay: async () => void (await options.authorizeReplay?.(context as TContext, info)),
-        resolve: ({ attempt }) => enter(attempt, call.key, call.identity),
+        clientSignal: options.clientSignal?.(context as TContext),
+        resolve: (means) => enter(means, call.key, call.identity),
       });
     }
-    const circumstances = { coordinate: rule.coordinate, retryAfterMs: passage.retryAfterMs };
+    const circumstances = { coordinate, retryAfterMs: passage.retryAfterMs };
     // No way around the plan may be a way around the guard.
     if (rule.required) throw storeUnavailable(circumstances, new Error('the call was not planned'));
-    const attempt = await beginOrRefuse(circumstances);
-    const value = await runUnrecorded(circumstances, attempt, () =>
-      enter(attempt, undefined, randomBytes(32)),
-    );
+    const identity = randomBytes(32);
+    const run = (means: Means): unknown => enter(means, undefined, identity);
+    const value =
+      rule.mode === 'LEASE'
+        ? await runUnleased(
+            { ...passage, coordinate, identity, begin: () => beginOrRefuse(circumstances) },
+            run,
+          )
+        : await runUnrecorded(circumstances, await beginOrRefuse(circumstances), run);
     return { outcome: 'ran', kind: 'result', value };
   }
 

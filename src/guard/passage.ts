@@ -10,10 +10,17 @@ import type { Answer, PassageContext, Passenger } from './answer.ts';
 import type { GuardedCall } from './call.ts';
 import type { Flight } from './flights.ts';
 import { inProgress, storeUnavailable } from './refusals.ts';
-import { runAttempt } from './run-attempt.ts';
+import { passLease } from './lease/pass-lease.ts';
+import { runAttempt } from './transaction/run-attempt.ts';
+import { passWaiting } from './wait.ts';
 
 /** Executes the call once, or gives its first answer. Throws what the client is to be told. */
-export async function pass(context: PassageContext, passenger: Passenger): Promise<Answer> {
+export function pass(context: PassageContext, passenger: Passenger): Promise<Answer> {
+  const passing = (): Promise<Answer> => passOnce(context, passenger);
+  return passenger.call.rule.inFlight === 'WAIT' ? passWaiting(context, passenger, passing) : passing();
+}
+
+async function passOnce(context: PassageContext, passenger: Passenger): Promise<Answer> {
   const { call } = passenger;
   const flight = context.flights.get(call.identity);
   if (flight === undefined) {
@@ -36,6 +43,7 @@ async function lead(context: PassageContext, passenger: Passenger, flight: Fligh
     }
   }
 
+  if (call.rule.mode === 'LEASE') return passLease(context, passenger, flight);
   const claim = await claimOrRefuse(context, call);
   const decision = decide({ ...call, ...claim });
   if (decision.kind === 'execute') {

@@ -26,7 +26,7 @@ export function refusalFor(
         'IDEMPOTENCY_KEY_EXPIRED',
         `${coordinate}: the answer to this key is no longer kept. Nothing was executed. Find out whether it happened before you use a new key.`,
       );
-    case 'unknown':
+    case 'abandoned':
       return outcomeUnknown({ coordinate, retryAfterMs });
     case 'omitted':
       return new IdempotencyError(

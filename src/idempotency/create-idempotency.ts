@@ -3,14 +3,21 @@
 import type { ApolloServerPlugin, BaseContext } from '@apollo/server';
 import type { GraphQLResolveInfo, GraphQLSchema } from 'graphql';
 import { apolloPlugin } from '../apollo/plugin.ts';
-import { resolveConfig } from '../config/config.ts';
+import { checkLeases, resolveConfig } from '../config/config.ts';
+import { nearestName } from '../config/nearest-name.ts';
 import type { IdempotencyOptions } from '../config/options.ts';
+import type { AbandonedRecord, Recovery } from '../config/recovery.ts';
 import { applyGuard } from '../directive/apply-guard.ts';
 import type { FieldRule } from '../directive/field-rule.ts';
 import { typeDefs } from '../directive/type-defs.ts';
+import { ConfigurationError } from '../errors/configuration-error.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
+import type { AttemptSettings } from '../guard/attempt-settings.ts';
 import { createGuard } from '../guard/guard.ts';
 import { Flights } from '../guard/flights.ts';
+import type { LeaseSettings } from '../guard/lease/keep-lease.ts';
+import { createRecoverer } from '../guard/lease/recoverer.ts';
+import type { RecoveryRound } from '../guard/lease/recoverer.ts';
 import { RequestRegistry } from '../guard/request-facts.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
 import { Lifetime } from './lifetime.ts';
@@ -55,6 +62,22 @@ export interface Idempotency<TContext> {
   /** Strips and deletes what has expired, now. The sweeper does this on an interval. */
   sweep(): Promise<{ readonly stripped: number; readonly deleted: number }>;
 
+  /**
+   * Lists attempts of `mode: LEASE` that nobody is at work on any more, and of which nobody knows whether their
+   * effect happened: at most `limit`, 100 by default.
+   */
+  abandoned(options?: { readonly limit?: number }): Promise<readonly AbandonedRecord[]>;
+
+  /**
+   * Settles an abandoned attempt, for an operator who has found out what became of it. `identity` is the one
+   * that `abandoned`, the log and the telemetry show. `not-abandoned`: it is settled already, or somebody is at
+   * work on it; nothing was changed.
+   */
+  resolve(identity: string, recovery: Recovery): Promise<'resolved' | 'not-abandoned'>;
+
+  /** Offers the abandoned attempts to the `recover` callbacks, now. It happens on an interval, too. */
+  recover(): Promise<RecoveryRound>;
+
   /** Waits for the calls under way, at most `drainTimeout`, rolls the rest back and closes the stores. */
   close(): Promise<void>;
 
@@ -77,11 +100,39 @@ export function createIdempotency<TContext extends object = BaseContext>(
   const config = resolveConfig(options, process.env);
   const { settings, logger } = config;
   const requests = new RequestRegistry();
-  const lifetime = new Lifetime(config, () => guard.idle());
+  const flights = new Flights();
+  const lifetime = new Lifetime(config, {
+    idle: () => guard.idle(),
+    endWaiting: () => flights.endWaiting(),
+    recover: () => recoverer.round(),
+  });
+  const attempts: AttemptSettings = {
+    storeError: options.storeError,
+    releaseError: options.releaseError,
+    maxResultBytes: settings.maxResultBytes,
+    tombstoneTtlMs: settings.tombstoneTtl,
+    logger,
+    silentFields: new Set(),
+  };
+  const leases: LeaseSettings = {
+    leaseMs: settings.lease,
+    renewMs: settings.renewInterval || Math.floor(settings.lease / 3),
+    attemptTimeoutMs: settings.attemptTimeout,
+    maxAttempts: settings.maxAttempts,
+  };
+  const recoverer = createRecoverer({
+    durable: lifetime.durable,
+    callbacks: options.recover ?? {},
+    leases,
+    attempts,
+    batchSize: settings.recoverBatchSize,
+    logger,
+  });
   const guard = createGuard<TContext>({
     scope: options.scope,
     requestKeys: options.requestKeys,
     authorizeReplay: options.authorizeReplay,
+    clientSignal: options.clientSignal,
     keyFormat: config.keyFormat,
     namespace: settings.namespace,
     ttl: settings.ttl,
@@ -92,16 +143,13 @@ export function createIdempotency<TContext extends object = BaseContext>(
     passage: {
       durable: lifetime.durable,
       fast: lifetime.fast,
-      flights: new Flights(),
+      flights,
       retryAfterMs: settings.retryAfter,
       replayWithoutDatabase: settings.replayWithoutDatabase,
-      attempts: {
-        storeError: options.storeError,
-        maxResultBytes: settings.maxResultBytes,
-        tombstoneTtlMs: settings.tombstoneTtl,
-        logger,
-        silentFields: new Set(),
-      },
+      waitTimeoutMs: settings.waitTimeout,
+      attempts,
+      leases,
+      recovery: recoverer,
     },
   });
 
@@ -110,9 +158,19 @@ export function createIdempotency<TContext extends object = BaseContext>(
     rules = applyGuard(schema, {
       owner: guard,
       describe: settings.describe,
-      minTtlMs: settings.transactionTimeout,
+      minTtl: { transactionMs: settings.transactionTimeout, leaseMs: settings.lease },
       wrap: guard.wrapperFor(() => rules),
     });
+    const leased = [...rules.values()].filter(({ mode }) => mode === 'LEASE');
+    if (leased.length > 0)
+      checkLeases(
+        settings,
+        leased.every(({ ttlMs }) => ttlMs !== undefined),
+      );
+    checkRecover(
+      leased.map(({ coordinate }) => coordinate),
+      Object.keys(options.recover ?? {}),
+    );
     return rules;
   }
 
@@ -134,7 +192,25 @@ export function createIdempotency<TContext extends object = BaseContext>(
     migrate: () => lifetime.migrate(),
     open: () => lifetime.open(),
     sweep: () => lifetime.sweep(),
+    abandoned: ({ limit = 100 } = {}) => recoverer.list(limit),
+    resolve: async (identity, recovery) => recoverer.resolve(identityFrom(identity), recovery),
+    recover: () => recoverer.round(),
     close: () => lifetime.close(),
     [Symbol.asyncDispose]: () => lifetime.close(),
   };
+}
+
+/** A callback that nothing ever calls would leave attempts unsettled that its author believes are in good hands. */
+function checkRecover(leased: readonly string[], coordinates: readonly string[]): void {
+  const stray = coordinates.find((coordinate) => !leased.includes(coordinate));
+  if (stray === undefined) return;
+  const meant = nearestName(stray, leased);
+  throw new ConfigurationError(
+    `The option \`recover\` names ${stray}, which is no field with mode: LEASE.${meant === undefined ? '' : ` Did you mean ${meant}?`}`,
+  );
+}
+
+function identityFrom(hex: string): Buffer {
+  if (/^[0-9a-f]{64}$/i.test(hex)) return Buffer.from(hex, 'hex');
+  throw new TypeError('An identity is 64 hexadecimal digits, as idempotency.abandoned() shows it.');
 }

@@ -6,29 +6,45 @@ import type { Stores } from '../store/open-stores.ts';
 import { StoreUnavailableError } from '../store/port.ts';
 import type { DurableStore, FastTier } from '../store/port.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
+import { startRounds } from '../sweep/rounds.ts';
+import type { Rounds } from '../sweep/rounds.ts';
 import { startSweeper } from '../sweep/sweeper.ts';
 import type { Sweeper } from '../sweep/sweeper.ts';
 
+/** What the rest of the library does when the stores open and close. */
+export interface LifetimeHooks {
+  /** Resolves when no call is under way. */
+  readonly idle: () => Promise<void>;
+  /** The server stops: nobody may go on waiting for another call's answer. */
+  readonly endWaiting: () => void;
+  /** One round of offering abandoned attempts to those who may know what became of them. */
+  readonly recover: () => Promise<unknown>;
+}
+
 export class Lifetime {
   readonly #config: Config;
-  readonly #idle: () => Promise<void>;
+  readonly #hooks: LifetimeHooks;
   #connecting: Promise<Stores> | undefined;
   #opening: Promise<Stores> | undefined;
   #stores: Stores | undefined;
   #sweeper: Sweeper | undefined;
+  #recovery: Rounds | undefined;
   #servers = 0;
   #closed = false;
 
-  constructor(config: Config, idle: () => Promise<void>) {
+  constructor(config: Config, hooks: LifetimeHooks) {
     this.#config = config;
-    this.#idle = idle;
+    this.#hooks = hooks;
   }
 
   /** The durable tier; opens with its first use where nobody opened it. */
-  readonly durable: Pick<DurableStore, 'claim' | 'begin' | 'record' | 'reached'> = {
+  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close'> = {
     claim: async (identity) => (await this.#use()).durable.claim(identity),
     begin: async () => (await this.#use()).durable.begin(),
     record: async (record) => (await this.#use()).durable.record(record),
+    claimLease: async (terms) => (await this.#use()).durable.claimLease(terms),
+    takeOver: async (takeover) => (await this.#use()).durable.takeOver(takeover),
+    abandoned: async (query) => (await this.#use()).durable.abandoned(query),
     reached: async () => (await this.#use()).durable.reached(),
   };
 
@@ -66,11 +82,12 @@ export class Lifetime {
 
   /** Waits for the calls under way, at most `drainTimeout`. */
   async drain(): Promise<void> {
+    this.#hooks.endWaiting();
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, this.#config.settings.drainTimeout);
     });
-    await Promise.race([this.#idle(), timeout]);
+    await Promise.race([this.#hooks.idle(), timeout]);
     clearTimeout(timer);
   }
 
@@ -82,6 +99,7 @@ export class Lifetime {
   async #end(): Promise<void> {
     const connecting = this.#connecting;
     const sweeper = this.#sweeper;
+    const recovery = this.#recovery;
     // All of it before the first wait: a server that starts meanwhile opens stores of its own, and must not
     // be given those that close here.
     this.#closed = true;
@@ -89,9 +107,14 @@ export class Lifetime {
     this.#opening = undefined;
     this.#stores = undefined;
     this.#sweeper = undefined;
+    this.#recovery = undefined;
+    // Not waited for yet: a callback that is still looking something up ends with its lease, which the store
+    // gives up when it closes.
+    const recovered = recovery?.stop();
     await sweeper?.stop();
     const stores = await connecting?.catch(() => undefined);
     await stores?.close();
+    await recovered;
   }
 
   async #use(): Promise<Stores> {
@@ -135,6 +158,11 @@ export class Lifetime {
       intervalMs: settings.sweepInterval,
       batchSize: settings.sweepBatchSize,
       logger,
+    });
+    this.#recovery = startRounds({
+      intervalMs: settings.recoverInterval,
+      work: this.#hooks.recover,
+      onError: (error) => logger.warn('Recovering abandoned attempts failed.', { cause: error }),
     });
     this.#stores = stores;
     this.#closed = false;

@@ -1,7 +1,8 @@
-/** The state machine: what a call may do, given the record that it met. Pure. */
+/** The state machine, as a call meets it: what it may do, given the record that is there. Pure. */
 
 import { CODEC_VERSION } from './codec.ts';
-import type { CompletedRecord, StoredRecord } from './record.ts';
+import { isAbandoned, isVacant } from './lease.ts';
+import type { CompletedRecord, Fence, StoredRecord } from './record.ts';
 
 export type Decision =
   /** Nobody has this identity: run the resolver. */
@@ -14,8 +15,8 @@ export type Decision =
   | { readonly kind: 'busy' }
   /** The record has expired, and the key may not be taken over yet. */
   | { readonly kind: 'expired' }
-  /** An abandoned attempt: nobody knows yet whether its effect happened. */
-  | { readonly kind: 'unknown' }
+  /** Nobody is at work any more, and nobody knows whether the effect happened. */
+  | { readonly kind: 'abandoned'; readonly fence: Fence; readonly attempt: number }
   /** It is done, and its result was not stored. */
   | { readonly kind: 'omitted' }
   /** A newer build wrote it by rules that this build does not know. */
@@ -34,21 +35,17 @@ export interface Encounter {
 
 /** Decides from the row's state, never from the mode that the field has today. */
 export function decide(encounter: Encounter): Decision {
-  const { record, granted } = encounter;
-  const vacant: Decision = granted ? { kind: 'execute' } : { kind: 'busy' };
-  if (record === undefined) return vacant;
-  switch (record.state) {
-    case 'completed':
-      if (encounter.clockMs >= record.takeoverMs) return vacant;
-      if (encounter.clockMs >= record.expiresMs) return { kind: 'expired' };
-      return compare(record, encounter) ?? replayOf(record);
-    case 'pending':
-      return (
-        compare(record, encounter) ?? { kind: encounter.clockMs < record.leaseUntilMs ? 'busy' : 'unknown' }
-      );
-    case 'unknown':
-      return compare(record, encounter) ?? { kind: 'unknown' };
+  const { record, clockMs, granted } = encounter;
+  if (record === undefined || isVacant(record, clockMs)) return { kind: granted ? 'execute' : 'busy' };
+  if (record.state === 'completed') {
+    if (clockMs >= record.expiresMs) return { kind: 'expired' };
+    return compare(record, encounter) ?? replayOf(record);
   }
+  const { fence, attempt } = record;
+  return (
+    compare(record, encounter) ??
+    (isAbandoned(record, clockMs) ? { kind: 'abandoned', fence, attempt } : { kind: 'busy' })
+  );
 }
 
 function compare(record: StoredRecord, encounter: Encounter): Decision | undefined {

@@ -3,6 +3,9 @@
 /** How a completed call ended. `omitted`: it is done, but its result could not be stored. */
 export type RecordOutcome = 'result' | 'error' | 'omitted';
 
+/** The token that every write of an attempt in lease mode must match: 60 random bits, as decimal text. */
+export type Fence = string & { readonly __brand: 'Fence' };
+
 interface RecordBase {
   readonly fingerprintVersion: number;
   readonly fingerprint: Buffer;
@@ -23,12 +26,16 @@ export interface CompletedRecord extends RecordBase {
 /** An attempt of lease mode that has not completed. */
 export interface PendingRecord extends RecordBase {
   readonly state: 'pending';
+  readonly fence: Fence;
+  readonly attempt: number;
   readonly leaseUntilMs: number;
 }
 
 /** An attempt of lease mode whose effect nobody could establish yet. */
 export interface UnknownRecord extends RecordBase {
   readonly state: 'unknown';
+  readonly fence: Fence;
+  readonly attempt: number;
 }
 
 export type StoredRecord = CompletedRecord | PendingRecord | UnknownRecord;

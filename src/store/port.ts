@@ -8,6 +8,14 @@
  */
 
 import type { CompletedRecord, RecordOutcome, StoredRecord } from '../record/record.ts';
+import type {
+  AbandonedQuery,
+  AbandonedRow,
+  HeldLease,
+  LeaseClaim,
+  LeaseTerms,
+  Takeover,
+} from './lease-port.ts';
 
 /** What is written when a call completes. */
 export interface NewRecord {
@@ -133,6 +141,12 @@ export interface DurableStore {
   begin(): Promise<Attempt>;
   /** Commits a record in a transaction of its own. */
   record(record: NewRecord): Promise<Completion>;
+  /** Claims a lease, or says what stands in the way. @throws StoreUnavailableError */
+  claimLease(terms: LeaseTerms): Promise<LeaseClaim>;
+  /** Takes an abandoned record over; `undefined` when it is no longer what was seen. @throws StoreUnavailableError */
+  takeOver(takeover: Takeover): Promise<HeldLease | undefined>;
+  /** Lists records that nobody is at work on any more, in the order of their identities. @throws StoreUnavailableError */
+  abandoned(query: AbandonedQuery): Promise<readonly AbandonedRow[]>;
   /** Says which database answers now; `undefined` when none does. */
   reached(): Promise<Origin | undefined>;
   /** Strips the bodies of expired records and deletes those that may be taken over; one batch of each. */

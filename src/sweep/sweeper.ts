@@ -3,6 +3,7 @@
 import type { Logger } from '../config/logger.ts';
 import type { DurableStore } from '../store/port.ts';
 import { publish } from '../telemetry/channels.ts';
+import { startRounds } from './rounds.ts';
 
 export interface SweeperOptions {
   readonly store: Pick<DurableStore, 'sweep'>;
@@ -18,11 +19,8 @@ export interface Sweeper {
   stop(): Promise<void>;
 }
 
-/** Starts sweeping on an interval, with jitter so that processes started together don't sweep together. */
 export function startSweeper(options: SweeperOptions): Sweeper {
   let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let underWay: Promise<unknown> = Promise.resolve();
 
   async function sweep(): Promise<{ stripped: number; deleted: number }> {
     const total = { stripped: 0, deleted: 0 };
@@ -37,29 +35,16 @@ export function startSweeper(options: SweeperOptions): Sweeper {
     return total;
   }
 
-  function schedule(): void {
-    if (stopped || options.intervalMs === 0) return;
-    timer = setTimeout(
-      () => {
-        underWay = sweep()
-          .catch((error: unknown) => {
-            if (!stopped)
-              options.logger.warn('Sweeping expired idempotency records failed.', { cause: error });
-          })
-          .finally(schedule);
-      },
-      options.intervalMs * (0.5 + Math.random()),
-    );
-    timer.unref();
-  }
-
-  schedule();
+  const rounds = startRounds({
+    intervalMs: options.intervalMs,
+    work: sweep,
+    onError: (error) => options.logger.warn('Sweeping expired idempotency records failed.', { cause: error }),
+  });
   return {
     sweep,
     async stop() {
       stopped = true;
-      clearTimeout(timer);
-      await underWay;
+      await rounds.stop();
     },
   };
 }

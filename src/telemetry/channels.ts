@@ -14,6 +14,14 @@ export type IdempotencyMessage =
     }
   | { readonly type: 'redis'; readonly event: RedisEvent; readonly error?: unknown }
   | { readonly type: 'postgres'; readonly event: PostgresEvent; readonly error?: unknown }
+  | {
+      readonly type: 'lease';
+      readonly event: LeaseEvent;
+      readonly coordinate: string;
+      readonly identity: string;
+      readonly attempt: number;
+      readonly error?: unknown;
+    }
   | { readonly type: 'swept'; readonly stripped: number; readonly deleted: number };
 
 export type RedisEvent =
@@ -28,6 +36,20 @@ export type RedisEvent =
   | 'circuit-closed';
 
 export type PostgresEvent = 'unavailable' | 'commit-unanswered' | 'commit-resolved' | 'conflict' | 'broken';
+
+export type LeaseEvent =
+  | 'claimed'
+  | 'taken-over'
+  | 'renewed'
+  | 'renewal-failed'
+  /** Its time is up without an answer from Postgres; another may hold it by now. */
+  | 'lapsed'
+  | 'lost'
+  | 'completed'
+  | 'released'
+  | 'abandoned'
+  /** Offered to a `recover` callback. */
+  | 'recovering';
 
 const messages = channel('graphql-idempotency');
 

@@ -24,7 +24,7 @@ function guardPlugin(calls: string[]): ApolloServerPlugin {
       applyGuard(schema, {
         owner: calls,
         describe: true,
-        minTtlMs: 30_000,
+        minTtl: { transactionMs: 30_000, leaseMs: 30_000 },
         wrap:
           ({ coordinate }, resolve) =>
           (...args) => {

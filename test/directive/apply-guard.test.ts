@@ -82,7 +82,14 @@ function recording(
       calls.push(`${coordinate} ${rule === undefined ? 'plain' : 'guarded'}`);
       return resolve(...args);
     };
-  return { owner: {}, describe: true, minTtlMs: 30_000, wrap, calls, ...options };
+  return {
+    owner: {},
+    describe: true,
+    minTtl: { transactionMs: 30_000, leaseMs: 30_000 },
+    wrap,
+    calls,
+    ...options,
+  };
 }
 
 function run(schema: GraphQLSchema, source: string, rootValue?: unknown): unknown {
@@ -106,6 +113,9 @@ describe.each(forms)('a %s schema', (_form, build) => {
     expect([...rules.keys()]).toEqual(['Mutation.pay', 'Mutation.note']);
     expect(rules.get('Mutation.pay')).toEqual({
       coordinate: 'Mutation.pay',
+      mode: 'TRANSACTION',
+      inFlight: 'REJECT',
+      abandoned: 'REFUSE',
       required: true,
       ttlMs: undefined,
       keyArgument: undefined,

@@ -50,12 +50,14 @@ function fieldOf(
   return field;
 }
 
+const MIN_TTL = { transactionMs: 30_000, leaseMs: 30_000 };
+
 function inSdl(args: string): FieldRule | undefined {
-  return readFieldRule('Mutation.pay', fieldOf(`@idempotent${args}`), 30_000);
+  return readFieldRule('Mutation.pay', fieldOf(`@idempotent${args}`), MIN_TTL);
 }
 
 function inCode(idempotent: unknown): FieldRule | undefined {
-  return readFieldRule('Mutation.pay', fieldOf('', { idempotent }), 30_000);
+  return readFieldRule('Mutation.pay', fieldOf('', { idempotent }), MIN_TTL);
 }
 
 function messageOf(read: () => unknown): string {
@@ -70,7 +72,7 @@ function messageOf(read: () => unknown): string {
 }
 
 test('a field that says nothing has no rule', () => {
-  expect(readFieldRule('Mutation.pay', fieldOf(''), 30_000)).toBeUndefined();
+  expect(readFieldRule('Mutation.pay', fieldOf(''), MIN_TTL)).toBeUndefined();
 });
 
 describe('a rule', () => {
@@ -88,11 +90,18 @@ describe('a rule', () => {
     ['(ignore: "input.items.seen")', { ignore: 'input.items.seen' }],
     ['(ignore: ["input"])', { ignore: ['input'] }],
     ['(mode: TRANSACTION, inFlight: REJECT)', { mode: 'TRANSACTION', inFlight: 'REJECT' }],
+    ['(inFlight: WAIT)', { inFlight: 'WAIT' }],
+    ['(mode: LEASE)', { mode: 'LEASE' }],
+    ['(mode: LEASE, abandoned: REFUSE)', { mode: 'LEASE', abandoned: 'REFUSE' }],
+    [
+      '(mode: LEASE, abandoned: RERUN, inFlight: WAIT)',
+      { mode: 'LEASE', abandoned: 'RERUN', inFlight: 'WAIT' },
+    ],
   ])('says the same in SDL %s and in code', (sdl, code) => {
     const args = sdl === '()' ? '' : sdl;
     expect(inCode(code)).toEqual(inSdl(args));
     expect(
-      readFieldRule('Mutation.pay', fieldOf(`@idempotent${args}`, { idempotent: code }), 30_000),
+      readFieldRule('Mutation.pay', fieldOf(`@idempotent${args}`, { idempotent: code }), MIN_TTL),
     ).toEqual(inSdl(args));
   });
 
@@ -101,6 +110,9 @@ describe('a rule', () => {
       inSdl('(required: false, ttl: "P1DT1S", keyArgument: "input.meta.key", ignore: ["input.items.seen"])'),
     ).toEqual({
       coordinate: 'Mutation.pay',
+      mode: 'TRANSACTION',
+      inFlight: 'REJECT',
+      abandoned: 'REFUSE',
       required: false,
       ttlMs: 86_401_000,
       keyArgument: ['input', 'meta', 'key'],
@@ -118,7 +130,7 @@ describe('a rule', () => {
 
   test('that says different things in SDL and in code is refused', () => {
     const field = fieldOf('@idempotent(ttl: "PT1H")', { idempotent: { ttl: 'PT2H' } });
-    expect(messageOf(() => readFieldRule('Mutation.pay', field, 30_000))).toMatch(/say different things/);
+    expect(messageOf(() => readFieldRule('Mutation.pay', field, MIN_TTL))).toMatch(/say different things/);
   });
 
   test('written twice is refused', () => {
@@ -128,13 +140,6 @@ describe('a rule', () => {
 
 describe('a refusal', () => {
   test.each([
-    ['(mode: LEASE)', { mode: 'LEASE' }, /mode: LEASE is not available yet/],
-    [
-      '(mode: LEASE, abandoned: RERUN)',
-      { mode: 'LEASE', abandoned: 'RERUN' },
-      /mode: LEASE is not available yet/,
-    ],
-    ['(inFlight: WAIT)', { inFlight: 'WAIT' }, /inFlight: WAIT is not available yet/],
     ['(abandoned: RERUN)', { abandoned: 'RERUN' }, /abandoned is an option of mode: LEASE/],
     ['(abandoned: REFUSE)', { abandoned: 'REFUSE' }, /abandoned is an option of mode: LEASE/],
     ['(mode: FAST)', { mode: 'FAST' }, /FAST/],
@@ -208,5 +213,5 @@ test('a rule of a code-first field is read without any AST', () => {
     },
   });
   const field = new GraphQLSchema({ mutation }).getMutationType()!.getFields()['pay']!;
-  expect(readFieldRule('Mutation.pay', field, 0)?.keyArgument).toEqual(['key']);
+  expect(readFieldRule('Mutation.pay', field, MIN_TTL)?.keyArgument).toEqual(['key']);
 });

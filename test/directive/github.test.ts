@@ -19,7 +19,7 @@ beforeAll(() => {
   rules = applyGuard(schema, {
     owner: {},
     describe: true,
-    minTtlMs: 30_000,
+    minTtl: { transactionMs: 30_000, leaseMs: 30_000 },
     wrap:
       ({ coordinate, rule }, resolve) =>
       (source, args, context, info) => {

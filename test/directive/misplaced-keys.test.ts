@@ -19,7 +19,7 @@ const schema = buildSchema(`${typeDefs}
 const guarded = applyGuard(schema, {
   owner: {},
   describe: false,
-  minTtlMs: 0,
+  minTtl: { transactionMs: 0, leaseMs: 0 },
   wrap: (_field, resolve) => resolve,
 });
 

@@ -19,7 +19,7 @@ function apply(schema: GraphQLSchema): ReadonlyMap<string, FieldRule> {
   return applyGuard(schema, {
     owner: {},
     describe: true,
-    minTtlMs: 30_000,
+    minTtl: { transactionMs: 30_000, leaseMs: 30_000 },
     wrap: (_field, resolve) => resolve,
   });
 }

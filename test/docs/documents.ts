@@ -14,6 +14,7 @@ export const documents = [
   'docs/configuration.md',
   'docs/errors.md',
   'docs/how-it-works.md',
+  'docs/modes.md',
   'schema/README.md',
 ] as const;
 

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ApolloServer } from '@apollo/server';
 import type { GraphQLResolveInfo } from 'graphql';
 import type { Idempotency } from 'graphql-idempotency';
 import type { Pool } from 'pg';
@@ -40,6 +41,47 @@ test('embedded.ts: records and tables of one’s own are in one folder', { timeo
   expect(await service.send('embedded')).toMatchObject({ charge: 5, outcome: 'executed' });
   expect(await service.send('embedded')).toMatchObject({ charge: 5, outcome: 'replayed' });
   expect((await pool.query('select 1 from payments')).rowCount).toBe(1);
+
+  await workSideBySide(idempotency);
   await service.stop();
   await pool.end();
 });
+
+/** Two attempts in LEASE mode, each of which ends only when the other has begun: neither holds the one connection. */
+async function workSideBySide(idempotency: Idempotency<Context>): Promise<void> {
+  const begun: Record<string, () => void> = {};
+  const others = {
+    left: new Promise<void>((resolve) => (begun['right'] = resolve)),
+    right: new Promise<void>((resolve) => (begun['left'] = resolve)),
+  };
+  const server = new ApolloServer<Context>({
+    typeDefs: [
+      idempotency.typeDefs,
+      `type Query { ping: String }
+       type Mutation { meet(side: String!): String @idempotent(mode: LEASE, inFlight: WAIT) }`,
+    ],
+    resolvers: {
+      Mutation: {
+        meet(_: unknown, { side }: { side: 'left' | 'right' }, __: Context, info: GraphQLResolveInfo) {
+          begun[side]!();
+          return idempotency.current(info).step('meet', () => others[side].then(() => side));
+        },
+      },
+    },
+    plugins: [idempotency.plugin()],
+  });
+  await server.start();
+  const send = async (side: string): Promise<unknown> => {
+    const query = `mutation { meet(side: "${side}") @idempotent(key: "${side}") }`;
+    return (await server.executeOperation({ query }, { contextValue: { user: 'alice' } })).body;
+  };
+  const told = (meet: string, outcome: string) => ({
+    singleResult: { data: { meet }, extensions: { idempotency: { meet: { outcome } } } },
+  });
+  // The second one with the key of the first waits for its end.
+  const [left, again, right] = await Promise.all([send('left'), send('left'), send('right')]);
+  expect(left).toMatchObject(told('left', 'executed'));
+  expect(again).toMatchObject(told('left', 'replayed'));
+  expect(right).toMatchObject(told('right', 'executed'));
+  await server.stop();
+}

@@ -2,10 +2,10 @@
 
 import { GraphQLError } from 'graphql';
 import type { GraphQLResolveInfo } from 'graphql';
-import { FinalError, createIdempotency } from 'graphql-idempotency';
+import { FinalError, NotExecutedError, createIdempotency } from 'graphql-idempotency';
 import type { Idempotency } from 'graphql-idempotency';
 
-export { FinalError, GraphQLError, createIdempotency };
+export { FinalError, GraphQLError, NotExecutedError, createIdempotency };
 export type { GraphQLResolveInfo };
 
 export interface Context {
@@ -21,6 +21,10 @@ export const world = {
   providerKeys: [] as string[],
   /** Whether the provider's next answer is lost. */
   loseAnswer: false,
+  /** What the provider waits for before it charges. */
+  gate: undefined as Promise<void> | undefined,
+  /** Whether the warehouse has none left. */
+  soldOut: false,
 };
 
 export async function mayCall(user: string, _field: string): Promise<boolean> {
@@ -50,9 +54,30 @@ export const provider = {
     { idempotencyKey }: { idempotencyKey: string },
   ): Promise<{ id: string }> {
     world.providerKeys.push(idempotencyKey);
+    await world.gate;
     if (!world.loseAnswer) return { id: 'charge 1' };
     world.loseAnswer = false;
     throw new Error('the answer was lost');
+  },
+
+  async payOut(
+    _amountCents: number,
+    { idempotencyKey, signal }: { idempotencyKey: string; signal: AbortSignal },
+  ): Promise<{ id: string }> {
+    signal.throwIfAborted();
+    world.providerKeys.push(idempotencyKey);
+    if (!world.loseAnswer) return { id: 'payout 1' };
+    world.loseAnswer = false;
+    throw new Error('the answer was lost');
+  },
+};
+
+export const warehouse = {
+  async send({ reference, signal }: { reference: string; signal: AbortSignal }): Promise<{ id: string }> {
+    signal.throwIfAborted();
+    world.calls.push(`send ${reference}`);
+    if (world.soldOut) throw new RangeError('there are none left');
+    return { id: 'parcel 1' };
   },
 };
 

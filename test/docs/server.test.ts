@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http';
 import type { ApolloServer } from '@apollo/server';
+import type { TransactionResult } from 'graphql-idempotency';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { startChild } from '../support/child.ts';
@@ -145,7 +146,10 @@ test('the client of the README charges once, through a lost answer and an answer
 });
 
 test('the rights of docs/configuration.md suffice for a role that does not own the tables', async () => {
-  const { createIdempotency } = await import('graphql-idempotency');
+  const { NotExecutedError, createIdempotency } = await import('graphql-idempotency');
+  type Info = Parameters<typeof instance.current>[0];
+  const nameOf = ({ rows }: TransactionResult<{ name?: unknown }>): string => String(rows[0]!.name);
+  let refused = true;
   const role = `shop_${database.url.split('_').at(-1)}`;
   await owner.query(`create role ${role} login password '${role}'`);
   await owner.query(`grant insert, select on payments to ${role}`);
@@ -161,26 +165,56 @@ test('the rights of docs/configuration.md suffice for a role that does not own t
   });
   const { ApolloServer } = await import('@apollo/server');
   const limited = new ApolloServer<{ user: string }>({
-    typeDefs: [instance.typeDefs, 'type Query { ping: String } type Mutation { whoami: String @idempotent }'],
+    typeDefs: [
+      instance.typeDefs,
+      `type Query { ping: String }
+       type Mutation {
+         whoami: String @idempotent
+         leased: String @idempotent(mode: LEASE, abandoned: RERUN)
+         released: String @idempotent(mode: LEASE)
+       }`,
+    ],
     resolvers: {
       Mutation: {
-        whoami: async (_: unknown, __: object, ___: object, info: Parameters<typeof instance.current>[0]) =>
-          (await instance.current(info).tx.query<{ name: string }>('select session_user as name')).rows[0]!
-            .name,
+        whoami: async (_: unknown, __: object, ___: object, info: Info) =>
+          nameOf(await instance.current(info).tx.query('select session_user as name')),
+        leased: async (_: unknown, __: object, ___: object, info: Info) => {
+          const { step, attempt } = instance.current(info);
+          const name = await step.transaction('who', async (tx) =>
+            nameOf(await tx.query('select session_user as name')),
+          );
+          if (attempt === 1) throw new Error('it breaks off');
+          return step('again', () => name);
+        },
+        released: async (_: unknown, __: object, ___: object, info: Info) => {
+          if (!refused) return instance.current(info).step('late', () => 'executed');
+          refused = false;
+          throw new NotExecutedError('not yet');
+        },
       },
     },
     plugins: [instance.plugin()],
   });
   await limited.start();
-  for (const outcome of ['executed', 'replayed']) {
+  const call = async (field: string, key: string): Promise<unknown> => {
     const { body } = await limited.executeOperation(
-      { query: 'mutation { whoami @idempotent(key: "k") }' },
+      { query: `mutation { ${field} @idempotent(key: "${key}") }` },
       { contextValue: { user: 'alice' } },
     );
-    expect(body).toMatchObject({
+    return body;
+  };
+  for (const outcome of ['executed', 'replayed']) {
+    expect(await call('whoami', 'k')).toMatchObject({
       singleResult: { data: { whoami: role }, extensions: { idempotency: { whoami: { outcome } } } },
     });
   }
+  expect(await call('leased', 'l')).toMatchObject({
+    singleResult: { errors: [{ extensions: { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' } }] },
+  });
+  expect(await instance.abandoned()).toMatchObject([{ coordinate: 'Mutation.leased', attempt: 1 }]);
+  expect(await call('leased', 'l')).toMatchObject({ singleResult: { data: { leased: role } } });
+  expect(await call('released', 'r')).toMatchObject({ singleResult: { errors: [{ message: 'not yet' }] } });
+  expect(await call('released', 'r')).toMatchObject({ singleResult: { data: { released: 'executed' } } });
   expect(await instance.sweep()).toEqual({ stripped: 0, deleted: 0 });
   await limited.stop();
   await owner.query(`drop owned by ${role}`);

@@ -178,6 +178,7 @@ test('telemetry.ts: it is told what became of a call, in messages of every type'
   const messages: IdempotencyMessage[] = [
     { type: 'postgres', event: 'conflict' },
     { type: 'redis', event: 'forged' },
+    { type: 'lease', event: 'taken-over', coordinate: 'Mutation.payOut', identity: 'ab', attempt: 2 },
   ];
   for (const message of messages) channel('graphql-idempotency').publish(message);
   expect(world.calls).toEqual(
@@ -186,6 +187,7 @@ test('telemetry.ts: it is told what became of a call, in messages of every type'
       'count swept 0',
       'count postgres.conflict',
       'count redis.forged',
+      'count lease.taken-over Mutation.payOut',
     ]),
   );
 });

@@ -25,6 +25,8 @@ beforeAll(async () => {
     DATABASE_URL: database.url,
     REDIS_URL: redisUrl(),
     IDEMPOTENCY_REDIS_PREFIX: redisPrefix(),
+    // Nobody is paid out here, so that no server needs a provider of its own.
+    PROVIDER_URL: 'http://127.0.0.1:9/',
   };
   // Both at once, on a database without a single table.
   [one, other] = await Promise.all([

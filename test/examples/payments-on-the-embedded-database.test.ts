@@ -11,6 +11,8 @@ import { charge, outcomeOf, send, startPayments } from './payments.ts';
 import type { Payments } from './payments.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Nobody is paid out here, so that no server needs a provider of its own. */
+const noProvider = 'http://127.0.0.1:9/';
 let ports: number[];
 let one: Payments;
 let other: Payments;
@@ -18,7 +20,7 @@ let other: Payments;
 beforeAll(async () => {
   ports = [await freePort(), await freePort()];
   const start = (port: number): Promise<Payments> =>
-    startPayments({ env: { PORT: String(port) }, until: 'file' });
+    startPayments({ env: { PORT: String(port), PROVIDER_URL: noProvider }, until: 'file' });
   [one, other] = await Promise.all([start(ports[0]!), start(ports[1]!)]);
   return async () => {
     await Promise.all([one.child.kill(), other.child.kill()]);
@@ -54,7 +56,10 @@ describe('payments on the embedded database', () => {
     const user = 'loyal';
     const first = await charge(other.url, { user, key: 'kept' });
     expect(await other.child.kill('SIGTERM')).toEqual({ code: 0, signal: null });
-    other = await startPayments({ env: { PORT: String(ports[1]) }, until: 'file' });
+    other = await startPayments({
+      env: { PORT: String(ports[1]), PROVIDER_URL: noProvider },
+      until: 'file',
+    });
     const again = await charge(other.url, { user, key: 'kept' });
     expect(outcomeOf(again)).toBe('replayed');
     expect(again.body.data).toEqual(first.body.data);

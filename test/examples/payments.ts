@@ -1,5 +1,6 @@
 /** The payments example in processes of its own, and a client that says what it was answered. */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { startChild } from '../support/child.ts';
 import type { Child, ChildOptions } from '../support/child.ts';
 
@@ -17,7 +18,7 @@ export interface Response {
       readonly message: string;
       readonly extensions: Record<string, unknown>;
     }[];
-    readonly extensions?: { readonly idempotency?: { readonly charge?: { readonly outcome: string } } };
+    readonly extensions?: { readonly idempotency?: Readonly<Record<string, { readonly outcome: string }>> };
   };
 }
 
@@ -26,6 +27,13 @@ export interface ChargeRequest {
   readonly key?: string;
   readonly amountCents?: number;
   readonly reference?: string;
+}
+
+export interface PayoutRequest {
+  readonly user?: string;
+  readonly key?: string;
+  readonly amountCents?: number;
+  readonly account?: string;
 }
 
 /** Takes from the environment what this machine, or the test run, may have set. */
@@ -37,6 +45,8 @@ export const cleanEnvironment: Record<string, string | undefined> = {
   IDEMPOTENCY_EMBEDDED_FOLDER: undefined,
   REDIS_URL: undefined,
   IDEMPOTENCY_REDIS_URL: undefined,
+  PROVIDER_URL: undefined,
+  PROVIDER_LOG: undefined,
 };
 
 /** Starts the server and waits until it accepts requests. */
@@ -65,6 +75,26 @@ export async function charge(url: string, request: ChargeRequest): Promise<Respo
   });
 }
 
+export async function payout(url: string, request: PayoutRequest): Promise<Response> {
+  const { user = 'alice', key, amountCents = 500, account = 'DE02120300000000202051' } = request;
+  return send(url, {
+    user,
+    ...(key === undefined ? {} : { key }),
+    query:
+      'mutation ($input: PayoutInput!) { payout(input: $input) { id amountCents account providerId createdAt } }',
+    variables: { input: { amountCents, account } },
+  });
+}
+
+/** Pays out as clients do: while it is in progress, again, after the time that the answer names. */
+export async function payoutUntilAnswered(url: string, request: PayoutRequest): Promise<Response> {
+  for (let left = 30; ; left -= 1) {
+    const answer = await payout(url, request);
+    if (left === 0 || outcomeOf(answer) !== 'IDEMPOTENCY_IN_PROGRESS') return answer;
+    await pause(Number(answer.body.errors![0]!.extensions['retryAfterMs']));
+  }
+}
+
 export async function send(
   url: string,
   { user, key, ...body }: { user?: string; key?: string; query: string; variables?: object },
@@ -86,5 +116,6 @@ export async function send(
 }
 
 export function outcomeOf({ body }: Response): unknown {
-  return body.extensions?.idempotency?.charge?.outcome ?? body.errors?.[0]?.extensions['code'];
+  const [fact] = Object.values(body.extensions?.idempotency ?? {});
+  return fact?.outcome ?? body.errors?.[0]?.extensions['code'];
 }

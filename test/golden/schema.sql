@@ -4,6 +4,10 @@ migration_pkey i p f
 record r p f
 record_pkey i p f
 record_sweep_after_idx i p f
+record_unfinished_idx i p f
+sighting v p f
+step r p f
+step_pkey i p f
 store r p f
 store_pkey i p f
 
@@ -37,6 +41,17 @@ record.fingerprint graphql_idempotency.sha256 not null
 record.coordinate text not null
 record.encryption_key_id text
 record.body bytea
+record.ttl_ms bigint
+record.tombstone_ttl_ms bigint
+record.abandoned_at timestamp with time zone
+step.completed_at timestamp with time zone not null
+step.fence bigint not null
+step.attempt integer not null
+step.codec_version smallint not null
+step.outcome graphql_idempotency.record_outcome not null
+step.identity graphql_idempotency.sha256 not null
+step.name text not null
+step.body bytea
 store.singleton boolean not null default true
 store.store_id uuid not null default gen_random_uuid()
 store.envelope_secret bytea not null default sha256(((uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) || uuid_send(gen_random_uuid())))
@@ -47,9 +62,12 @@ migration.migration_pkey PRIMARY KEY (version)
 record.record_is_completed_or_leased CHECK ((
 CASE state
     WHEN 'completed'::graphql_idempotency.record_state THEN ((num_nulls(outcome, codec_version, completed_at) = 0) AND (takeover_after >= expires_at))
-    ELSE ((mode = 'lease'::graphql_idempotency.record_mode) AND (fence IS NOT NULL) AND ((state = 'unknown'::graphql_idempotency.record_state) OR (lease_until IS NOT NULL)) AND (num_nonnulls(outcome, body, completed_at, expires_at, takeover_after, sweep_after) = 0))
+    ELSE ((mode = 'lease'::graphql_idempotency.record_mode) AND (num_nulls(fence, lease_until, ttl_ms, tombstone_ttl_ms) = 0) AND ((state = 'pending'::graphql_idempotency.record_state) OR (abandoned_at IS NOT NULL)) AND (num_nonnulls(outcome, body, completed_at, expires_at, takeover_after, sweep_after) = 0))
 END IS TRUE))
 record.record_pkey PRIMARY KEY (identity)
+step.step_body_is_there_or_omitted CHECK (((body IS NULL) = (outcome = 'omitted'::graphql_idempotency.record_outcome)))
+step.step_pkey PRIMARY KEY (identity, name)
+step.step_record_fkey FOREIGN KEY (identity) REFERENCES graphql_idempotency.record(identity) ON DELETE CASCADE
 store.store_is_one_row CHECK (singleton)
 store.store_pkey PRIMARY KEY (singleton)
 
@@ -57,9 +75,17 @@ store.store_pkey PRIMARY KEY (singleton)
 CREATE UNIQUE INDEX migration_pkey ON graphql_idempotency.migration USING btree (version)
 CREATE UNIQUE INDEX record_pkey ON graphql_idempotency.record USING btree (identity)
 CREATE INDEX record_sweep_after_idx ON graphql_idempotency.record USING btree (sweep_after)
+CREATE INDEX record_unfinished_idx ON graphql_idempotency.record USING btree (coordinate) WHERE (state <> 'completed'::graphql_idempotency.record_state)
+CREATE UNIQUE INDEX step_pkey ON graphql_idempotency.step USING btree (identity, name)
 CREATE UNIQUE INDEX store_pkey ON graphql_idempotency.store USING btree (singleton)
 
 -- triggers and rules
+sighting _RETURN
+
+-- views
+sighting  SELECT identity,
+    json_build_object('state', state, 'outcome', outcome, 'fence', (fence)::text, 'attempt', attempt, 'leaseUntilMs', (EXTRACT(epoch FROM lease_until) * (1000)::numeric), 'completedMs', (EXTRACT(epoch FROM completed_at) * (1000)::numeric), 'expiresMs', (EXTRACT(epoch FROM expires_at) * (1000)::numeric), 'takeoverMs', (EXTRACT(epoch FROM takeover_after) * (1000)::numeric), 'fingerprintVersion', fingerprint_version, 'fingerprint', encode((fingerprint)::bytea, 'hex'::text), 'codecVersion', codec_version, 'encryptionKeyId', encryption_key_id, 'body', encode(body, 'hex'::text)) AS existing
+   FROM graphql_idempotency.record r;
 
 -- functions
 CREATE OR REPLACE FUNCTION graphql_idempotency.claim(p_identity bytea, p_lock bigint, p_attempt text, p_timeout_ms integer, p_connection_check_ms integer, OUT granted boolean, OUT in_recovery boolean, OUT claim_role text, OUT claim_authorization text, OUT claim_synchronous_commit text, OUT clock_ms double precision, OUT existing json)
@@ -69,7 +95,6 @@ CREATE OR REPLACE FUNCTION graphql_idempotency.claim(p_identity bytea, p_lock bi
  SET enable_seqscan TO 'off'
 AS $function$
 declare
-  -- Assigned, not performed: an assignment is an expression, PERFORM a query of its own.
   ignored text;
 begin
   ignored := set_config('idempotency.attempt', p_attempt, true);
@@ -90,25 +115,70 @@ begin
   claim_role := current_setting('role');
   claim_authorization := session_user;
   claim_synchronous_commit := current_setting('synchronous_commit');
-  -- One column that is null for a new identity: columns for every field would cost each claim as much as
-  -- all the rest of it.
-  select json_build_object(
-      'state', r.state,
-      'outcome', r.outcome,
-      'leaseUntilMs', extract(epoch from r.lease_until) * 1000,
-      'completedMs', extract(epoch from r.completed_at) * 1000,
-      'expiresMs', extract(epoch from r.expires_at) * 1000,
-      'takeoverMs', extract(epoch from r.takeover_after) * 1000,
-      'fingerprintVersion', r.fingerprint_version,
-      'fingerprint', encode(r.fingerprint, 'hex'),
-      'codecVersion', r.codec_version,
-      'encryptionKeyId', r.encryption_key_id,
-      'body', encode(r.body, 'hex')
-    )
-    into existing
-    from record as r
-    where r.identity = p_identity;
+  select s.existing into existing from sighting as s where s.identity = p_identity;
   clock_ms := extract(epoch from clock_timestamp()) * 1000;
+end
+$function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.claim_lease(p_identity bytea, p_lock bigint, p_fence bigint, p_lease_ms double precision, p_lock_timeout_ms integer, p_scope_hash bytea, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint, OUT granted boolean, OUT clock_ms double precision, OUT existing json)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+declare
+  moment timestamptz;
+  ignored text;
+begin
+  ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  -- A claim that a crash of Postgres may forget would let the effect behind it happen twice.
+  if current_setting('synchronous_commit') = 'off' then
+    ignored := set_config('synchronous_commit', 'on', true);
+  end if;
+  granted := false;
+  -- An attempt of transaction mode holds this lock and has no row yet. A claim beside it would only make it
+  -- fail at the end. And looked for first, because the insert locks the row that it finds: a replay must neither
+  -- wait for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
+  if pg_try_advisory_xact_lock(p_lock) and not exists (
+    select from record as r where r.identity = p_identity
+      and not (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      and not (r.state = 'pending' and r.fence = p_fence)
+  ) then
+    moment := clock_timestamp();
+    insert into "graphql_idempotency".record as r (
+      lease_until, fence, mode, state, fingerprint_version,
+      identity, scope_hash, fingerprint, coordinate, ttl_ms, tombstone_ttl_ms
+    )
+    values (
+      moment + p_lease_ms * interval '1 millisecond', p_fence, 'lease', 'pending', p_fingerprint_version,
+      p_identity, p_scope_hash, p_fingerprint, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
+    )
+    on conflict on constraint record_pkey do update set
+      completed_at = null,
+      expires_at = null,
+      takeover_after = null,
+      sweep_after = null,
+      lease_until = excluded.lease_until,
+      fence = excluded.fence,
+      mode = excluded.mode,
+      state = excluded.state,
+      outcome = null,
+      attempt = 1,
+      fingerprint_version = excluded.fingerprint_version,
+      codec_version = null,
+      scope_hash = excluded.scope_hash,
+      fingerprint = excluded.fingerprint,
+      coordinate = excluded.coordinate,
+      encryption_key_id = null,
+      body = null,
+      ttl_ms = excluded.ttl_ms,
+      tombstone_ttl_ms = excluded.tombstone_ttl_ms,
+      abandoned_at = null
+    where (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      or (r.state = 'pending' and r.fence = excluded.fence);
+    granted := found;
+  end if;
+  if not granted then
+    existing := "graphql_idempotency".existing(p_identity);
+  end if;
+  clock_ms := extract(epoch from coalesce(moment, clock_timestamp())) * 1000;
 end
 $function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.complete(p_attempt text, p_lock_timeout_ms integer, p_synchronous_commit text, p_identity bytea, p_scope_hash bytea, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_outcome text, p_codec_version smallint, p_body bytea, p_ttl_ms double precision, p_tombstone_ttl_ms double precision, OUT completed_ms double precision, OUT wrote boolean)
@@ -167,20 +237,147 @@ begin
   completed_ms := extract(epoch from moment) * 1000;
 end
 $function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.complete_lease(p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_outcome text, p_codec_version smallint, p_body bytea, p_has_steps boolean, OUT completed_ms double precision, OUT expires_ms double precision, OUT takeover_ms double precision)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  moment constant timestamptz := clock_timestamp();
+  ignored text;
+begin
+  ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  if current_setting('synchronous_commit') = 'off' then
+    ignored := set_config('synchronous_commit', 'on', true);
+  end if;
+  update "graphql_idempotency".record as r set
+    completed_at = moment,
+    expires_at = moment + r.ttl_ms * interval '1 millisecond',
+    takeover_after = moment + (r.ttl_ms + r.tombstone_ttl_ms) * interval '1 millisecond',
+    sweep_after = moment + r.ttl_ms * interval '1 millisecond',
+    lease_until = null,
+    state = 'completed',
+    outcome = p_outcome::"graphql_idempotency".record_outcome,
+    codec_version = p_codec_version,
+    body = p_body,
+    ttl_ms = null,
+    tombstone_ttl_ms = null,
+    abandoned_at = null
+  where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
+  returning extract(epoch from r.completed_at) * 1000, extract(epoch from r.expires_at) * 1000,
+    extract(epoch from r.takeover_after) * 1000
+  into completed_ms, expires_ms, takeover_ms;
+  if found then
+    if p_has_steps then
+      delete from "graphql_idempotency".step as s where s.identity = p_identity;
+    end if;
+    return;
+  end if;
+  select extract(epoch from r.completed_at) * 1000, extract(epoch from r.expires_at) * 1000,
+    extract(epoch from r.takeover_after) * 1000
+  into completed_ms, expires_ms, takeover_ms
+  from "graphql_idempotency".record as r
+  where r.identity = p_identity and r.fence = p_fence and r.state = 'completed';
+end
+$function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.existing(p_identity bytea)
+ RETURNS json
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return (select s.existing from "graphql_idempotency".sighting as s where s.identity = p_identity);
+end
+$function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.record_step(p_attempt_marker text, p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_name text, p_attempt integer, p_outcome text, p_codec_version smallint, p_body bytea, OUT fresh boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  held boolean;
+  ignored text;
+begin
+  -- As in the record statement: a missing marker says that somebody ended the step's transaction underneath.
+  if p_attempt_marker <> '' and current_setting('idempotency.attempt', true) is distinct from p_attempt_marker then
+    raise exception using errcode = 'GI002', message = 'the transaction of this step has ended';
+  end if;
+  ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  if current_setting('synchronous_commit') = 'off' then
+    ignored := set_config('synchronous_commit', 'on', true);
+  end if;
+  -- Locked until the commit: a takeover that came between this look and the commit would read a journal in
+  -- which this step is missing, and run it again.
+  select true into held from "graphql_idempotency".record as r
+    where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
+    for share;
+  if held is null then
+    raise exception using errcode = 'GI003', message = 'the lease of this attempt is lost';
+  end if;
+  insert into "graphql_idempotency".step as s (completed_at, fence, attempt, codec_version, outcome, identity, name, body)
+  values (clock_timestamp(), p_fence, p_attempt, p_codec_version, p_outcome::"graphql_idempotency".record_outcome, p_identity, p_name, p_body)
+  on conflict on constraint step_pkey do nothing;
+  fresh := found;
+  -- What is there may be this attempt's own, sent before and not answered.
+  if not fresh and not exists (
+    select from "graphql_idempotency".step as s where s.identity = p_identity and s.name = p_name and s.fence = p_fence
+  ) then
+    raise exception using errcode = 'GI004', message = 'another attempt has recorded this step';
+  end if;
+end
+$function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.release_lease(p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_settled boolean, OUT released boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  ignored text;
+begin
+  ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
+  delete from "graphql_idempotency".record as r
+    where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
+      and (p_settled or r.attempt = 1 and not exists (select from "graphql_idempotency".step as s where s.identity = p_identity));
+  if found then
+    released := true;
+    return;
+  end if;
+  update "graphql_idempotency".record as r set
+    state = 'unknown',
+    abandoned_at = coalesce(r.abandoned_at, clock_timestamp())
+  where r.identity = p_identity and r.fence = p_fence and r.state = 'pending';
+  if found then
+    released := false;
+  end if;
+end
+$function$;
 
 -- comments
+column abandoned_at of table graphql_idempotency.record: Lease mode: since when nobody is at work, where that is not the end of the lease.
+column attempt of table graphql_idempotency.step: Which attempt recorded it.
 column body of table graphql_idempotency.record: The encoded result or error; null once it was swept, erased or omitted.
+column body of table graphql_idempotency.step: The encoded result or error; null where it could not be stored.
 column envelope_secret of table graphql_idempotency.store: Key of the HMAC over the envelopes in Redis.
 column expires_at of table graphql_idempotency.record: Until when the record replays.
 column fence of table graphql_idempotency.record: Lease mode: the token that every write of an attempt must match.
+column fence of table graphql_idempotency.step: The fence of the attempt that recorded it.
 column fingerprint of table graphql_idempotency.record: SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.
 column identity of table graphql_idempotency.record: SHA-256 over namespace, scope and key. The primary key decides who commits.
 column lease_until of table graphql_idempotency.record: Lease mode: until when the claim lives without renewal.
 column scope_hash of table graphql_idempotency.record: SHA-256 over namespace and scope: whose rows these are, for erasure.
 column sweep_after of table graphql_idempotency.record: When the sweeper has work here next: first the body, then the row.
 column takeover_after of table graphql_idempotency.record: From when the key may be executed anew. Not before expires_at.
+column tombstone_ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long its key will answer KEY_EXPIRED after that, in milliseconds.
+column ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long the record will replay, in milliseconds.
 function graphql_idempotency.claim(bytea,bigint,text,integer,integer): Begins an attempt inside the transaction just begun, and reads the record.
+function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
 function graphql_idempotency.complete(text,integer,text,bytea,bytea,text,smallint,bytea,text,smallint,bytea,double precision,double precision): Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.
+function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,bytea,boolean): Completes the record of whoever holds the fence, and removes the journal; returns nulls where the lease is lost.
+function graphql_idempotency.existing(bytea): The record of an identity, as the library reads it; null for none.
+function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,text,smallint,bytea): Journals a step of whoever holds the fence; raises where the lease is lost. fresh: it was not there before.
+function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
 table graphql_idempotency.migration: Which migrations this schema has. A released migration never changes.
 table graphql_idempotency.record: One row per identity: what was asked, and the first answer.
+table graphql_idempotency.step: The journal of an attempt that has not completed: which of its steps are done, and with what result.
 table graphql_idempotency.store: What tells this store from every other, and signs what leaves it for the fast tier.
+view graphql_idempotency.sighting: What a claim reads of a record.

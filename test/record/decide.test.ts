@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { CODEC_VERSION } from '../../src/record/codec.ts';
 import { decide } from '../../src/record/decide.ts';
 import type { Decision, Encounter } from '../../src/record/decide.ts';
-import type { CompletedRecord, StoredRecord } from '../../src/record/record.ts';
+import type { CompletedRecord, Fence, StoredRecord } from '../../src/record/record.ts';
 
 const ASKED = { fingerprintVersion: 1, fingerprint: Buffer.alloc(32, 1) };
 const EXPIRES = 10_000;
@@ -38,6 +38,8 @@ const clocks = {
   'long after': Number.MAX_SAFE_INTEGER,
 } as const;
 
+const FENCE = '77' as Fence;
+
 type Clock = keyof typeof clocks;
 type Asked = keyof typeof fingerprints;
 type Body = keyof typeof bodies;
@@ -56,9 +58,9 @@ function recordOf({ state, body, asked }: Case): StoredRecord | undefined {
     case 'none':
       return undefined;
     case 'pending':
-      return { state, ...base, leaseUntilMs: LEASE_UNTIL };
+      return { state, ...base, fence: FENCE, attempt: 2, leaseUntilMs: LEASE_UNTIL };
     case 'unknown':
-      return { state, ...base };
+      return { state, ...base, fence: FENCE, attempt: 2 };
     case 'completed':
       return {
         state,
@@ -93,11 +95,11 @@ const table: readonly (Partial<Record<keyof Case, readonly unknown[]>> & {
   { state: ['pending'], asked: ['newer version', 'older version'], decision: 'unsupported' },
   { state: ['pending'], asked: ['other'], decision: 'mismatch' },
   { state: ['pending'], clock: ['long before', 'the millisecond before'], decision: 'busy' },
-  { state: ['pending'], decision: 'unknown' },
+  { state: ['pending'], decision: 'abandoned' },
 
   { state: ['unknown'], asked: ['newer version', 'older version'], decision: 'unsupported' },
   { state: ['unknown'], asked: ['other'], decision: 'mismatch' },
-  { state: ['unknown'], decision: 'unknown' },
+  { state: ['unknown'], decision: 'abandoned' },
 ];
 
 const cases: Case[] = (['none', 'completed', 'pending', 'unknown'] as const).flatMap((state) =>

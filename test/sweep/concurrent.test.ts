@@ -19,7 +19,7 @@ beforeAll(async () => {
   ];
 });
 beforeEach(async () => {
-  await setting.sql.query('truncate graphql_idempotency.record');
+  await setting.sql.query('truncate graphql_idempotency.record cascade');
   await setting.sql.query('truncate payments');
 });
 
@@ -76,7 +76,7 @@ describe('an expired key that is retried many times at once', () => {
       expect(executed(replies)[0]!.body.data).not.toEqual(first.body.data);
       expect(await one.payments()).toHaveLength(2);
       expect(await one.records()).toBe(1);
-      await setting.sql.query('truncate graphql_idempotency.record');
+      await setting.sql.query('truncate graphql_idempotency.record cascade');
     }
   });
 

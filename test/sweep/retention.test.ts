@@ -12,7 +12,7 @@ let setting: SweepCase;
 beforeAll(async () => {
   setting = await startSweepCase();
 });
-beforeEach(() => setting.sql.query('truncate graphql_idempotency.record'));
+beforeEach(() => setting.sql.query('truncate graphql_idempotency.record cascade'));
 
 async function retention(): Promise<{ ttl: number; tombstone: number; age: number }> {
   const { rows } = await setting.sql.query(

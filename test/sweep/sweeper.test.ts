@@ -16,7 +16,7 @@ beforeAll(async () => {
   setting = await startSweepCase();
   service = await setting.start({ options: { sweepBatchSize: 10 } });
 });
-beforeEach(() => setting.sql.query('truncate graphql_idempotency.record'));
+beforeEach(() => setting.sql.query('truncate graphql_idempotency.record cascade'));
 
 describe('a sweep', () => {
   test('strips bodies after the expiry, deletes rows after the takeover, and leaves the rest', async () => {
@@ -53,10 +53,11 @@ describe('a sweep', () => {
   test('never touches what is pending or unknown, however old', async () => {
     const columns = 'mode, state, fence, fingerprint_version, identity, scope_hash, fingerprint, coordinate';
     const hashes = `sha256('s'), sha256('f')`;
+    const longAgo = `clock_timestamp() - interval '10 years'`;
     await setting.sql.query(
-      `insert into graphql_idempotency.record (${columns}, lease_until) values
-        ('lease', 'pending', 1, 1, sha256('p'), ${hashes}, 'pending', clock_timestamp() - interval '10 years'),
-        ('lease', 'unknown', 1, 1, sha256('u'), ${hashes}, 'unknown', null)`,
+      `insert into graphql_idempotency.record (${columns}, ttl_ms, tombstone_ttl_ms, lease_until, abandoned_at) values
+        ('lease', 'pending', 1, 1, sha256('p'), ${hashes}, 'pending', 1, 0, ${longAgo}, null),
+        ('lease', 'unknown', 1, 1, sha256('u'), ${hashes}, 'unknown', 1, 0, ${longAgo}, ${longAgo})`,
     );
     expect(await service.idempotency.sweep()).toEqual({ stripped: 0, deleted: 0 });
     expect((await setting.records()).map(({ name }) => name)).toEqual(['pending', 'unknown']);

@@ -1,62 +1,66 @@
-/** What the demo has sent, what each answer should have been, and what should be in the table: one charge a key. */
+/** What was sent, what each answer should have been, and what there should be in the end: one for each key. */
 
 import { errorTable } from 'graphql-idempotency';
 import type { ErrorCode } from 'graphql-idempotency';
-import { accountOf } from './client.ts';
-import type { Answer, Charge } from './client.ts';
+import type { Answer } from './client.ts';
 
 export type Outcome = 'executed' | 'replayed' | 'no answer' | ErrorCode;
 
+export interface Sent {
+  readonly user: string;
+  readonly key: string;
+  readonly amountCents: number;
+}
+
 export interface Totals {
-  readonly charges: number;
+  readonly number: number;
   readonly cents: number;
 }
 
 interface Entry {
   readonly user: string;
   readonly amountCents: number;
-  paymentId: string | undefined;
+  id: string | undefined;
 }
 
 export class Ledger {
-  /** By user and key: however often a key is sent, it is charged once, with the first amount. */
+  /** By user and key: however often a key is sent, it is charged or paid out once, with the first amount. */
   readonly #entries = new Map<string, Entry>();
   sent = 0;
 
   get expected(): Totals {
-    const entries = [...this.#entries.values()];
-    return { charges: entries.length, cents: entries.reduce((sum, { amountCents }) => sum + amountCents, 0) };
+    return totalsOf([...this.#entries.values()]);
   }
 
-  /** Enters a charge that was sent; says what its answer should have been, where it was another. */
-  enter({ user, key, amountCents }: Charge, answer: Answer, expected: Outcome): string | undefined {
+  get users(): string[] {
+    return [...new Set([...this.#entries.values()].map(({ user }) => user))];
+  }
+
+  /** Enters what was sent; says what its answer should have been, where it was another. */
+  enter({ user, key, amountCents }: Sent, answer: Answer, expected: Outcome): string | undefined {
     this.sent += 1;
-    const id = `${user} ${key}`;
-    const entry = this.#entries.get(id) ?? { user, amountCents, paymentId: undefined };
-    this.#entries.set(id, entry);
+    const name = `${user} ${key}`;
+    const entry = this.#entries.get(name) ?? { user, amountCents, id: undefined };
+    this.#entries.set(name, entry);
     if (answer.outcome !== expected) return expected;
     if (answer.status !== statusOf(expected)) return `HTTP ${statusOf(expected)}`;
-    if (answer.paymentId === undefined) return undefined;
-    if (expected === 'executed' && this.#knows(answer.paymentId)) return 'a payment of its own';
-    entry.paymentId ??= answer.paymentId;
-    return entry.paymentId === answer.paymentId ? undefined : `payment ${entry.paymentId}`;
+    if (answer.id === undefined) return undefined;
+    if (expected === 'executed' && this.knows(answer.id)) return 'an id of its own';
+    entry.id ??= answer.id;
+    return entry.id === answer.id ? undefined : `the id ${entry.id}`;
   }
 
-  /** Asks the API what is in the table. A payment that no answer named is not counted, but told. */
-  async found(url: string): Promise<Totals & { readonly strangers: number }> {
-    const users = [...new Set([...this.#entries.values()].map(({ user }) => user))];
-    const accounts = await Promise.all(users.map((user) => accountOf(url, user)));
-    const payments = accounts.flatMap(({ payments }) => payments);
-    return {
-      charges: payments.length,
-      cents: accounts.reduce((sum, { balance }) => sum + balance, 0),
-      strangers: payments.filter(({ id }) => !this.#knows(id)).length,
-    };
+  /** Whether an answer named it. */
+  knows(id: string): boolean {
+    return [...this.#entries.values()].some((entry) => entry.id === id);
   }
+}
 
-  #knows(paymentId: string): boolean {
-    return [...this.#entries.values()].some((entry) => entry.paymentId === paymentId);
-  }
+export function totalsOf(effects: readonly { readonly amountCents: number }[]): Totals {
+  return {
+    number: effects.length,
+    cents: effects.reduce((sum, { amountCents }) => sum + amountCents, 0),
+  };
 }
 
 function statusOf(outcome: Outcome): number | undefined {

@@ -3,18 +3,14 @@
  * when its row is inserted and not yet committed, says so, and goes on when it is told to.
  */
 
-import { once } from 'node:events';
 import { resolvers } from '../resolvers.ts';
+import { pause } from './pause.ts';
 
 const charge = resolvers.Mutation.charge.bind(resolvers.Mutation);
 
 resolvers.Mutation.charge = async (...call) => {
   const payment = await charge(...call);
-  if (payment.reference === 'pause') {
-    const told = once(process, 'message');
-    process.send?.('paused');
-    await told;
-  }
+  if (payment.reference === 'pause') await pause();
   return payment;
 };
 

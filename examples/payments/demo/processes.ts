@@ -16,7 +16,7 @@ export interface Running {
 }
 
 export interface RunningServer extends Running {
-  /** Resolves when a charge has stopped between its insert and its commit. */
+  /** Resolves when a charge or a payout has stopped in the middle. */
   paused(): Promise<void>;
   goOn(): void;
 }

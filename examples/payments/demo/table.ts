@@ -6,7 +6,7 @@ import type { Answer } from './client.ts';
 type Style = Parameters<typeof styleText>[0];
 
 const colourful = process.stdout.isTTY && !process.env['NO_COLOR'];
-const columns = { step: 50, key: 9, status: 6, outcome: 25, payment: 10, time: 8 } as const;
+const columns = { step: 48, key: 9, status: 6, outcome: 29, id: 10, time: 8 } as const;
 
 export function printLine(text = '', style?: Style): void {
   console.log(style === undefined ? text : paint(style, text));
@@ -14,25 +14,34 @@ export function printLine(text = '', style?: Style): void {
 
 export function printHead(): void {
   printLine(
-    `     ${cell('step', 'step')}${cell('key', 'key')}${cell('status', 'HTTP')}${cell('outcome', 'outcome')}${cell('payment', 'payment')}${'time'.padStart(columns.time)}`,
+    `     ${cell('step', 'step')}${cell('key', 'key')}${cell('status', 'HTTP')}${cell('outcome', 'outcome')}${cell('id', 'id')}${'time'.padStart(columns.time)}`,
     'dim',
   );
 }
 
 /** Prints one request and its answer; `wrong` says what should have been instead. */
 export function printStep(number: number, step: string, key: string, answer: Answer, wrong?: string): void {
-  const { status, outcome, paymentId, tookMs } = answer;
   const mark = wrong === undefined ? paint('green', '✓') : paint('red', '✗');
-  const cells = [
+  printLine(`${String(number).padStart(2)} ${mark} ${row(step, key, answer)}`);
+  if (wrong !== undefined) printLine(`     expected ${wrong}`, 'red');
+}
+
+/** Prints one request that is sent again because of its answer: how many there are depends on the moment. */
+export function printRepetition(key: string, answer: Answer): void {
+  const { retryAfterMs } = answer;
+  const when = retryAfterMs === undefined ? '' : `, in ${(retryAfterMs / 1000).toFixed(1)} s`;
+  printLine(`   · ${row(`to be sent again${when}`, key, answer)}`);
+}
+
+function row(step: string, key: string, { status, outcome, id, tookMs }: Answer): string {
+  return [
     cell('step', step),
     cell('key', key),
     cell('status', status === undefined ? '-' : String(status)),
     paint(styleOf(outcome), cell('outcome', outcome)),
-    paint('dim', cell('payment', paymentId?.slice(0, 8) ?? '-')),
+    paint('dim', cell('id', id?.slice(0, 8) ?? '-')),
     paint('dim', `${Math.round(tookMs)} ms`.padStart(columns.time)),
-  ];
-  printLine(`${String(number).padStart(2)} ${mark} ${cells.join('')}`);
-  if (wrong !== undefined) printLine(`     expected ${wrong}`, 'red');
+  ].join('');
 }
 
 function cell(column: keyof typeof columns, text: string): string {

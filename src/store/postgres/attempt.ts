@@ -6,6 +6,7 @@ import type { OutcomeContext } from './outcome.ts';
 import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
+import type { StepAnswer, StepAttempt } from './step-transaction.ts';
 import { revocableTransaction } from './transaction.ts';
 
 export interface AttemptContext extends OutcomeContext {
@@ -21,7 +22,7 @@ const ENDED = {
   cause: new Error('the transaction had been ended'),
 } as const;
 
-export function openAttempt(context: AttemptContext): Attempt {
+export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   const { pools, session, token, claimSettings } = context;
   const handle = revocableTransaction(session);
   // Bounds the attempt even where the resolver never settles and the server has no transaction timeout.
@@ -100,6 +101,19 @@ export function openAttempt(context: AttemptContext): Attempt {
         ];
         return judge(context, record, await session.send(statements, context.commitTimeout));
       }),
+
+    async commitWith(statement) {
+      const ended = await end(async () => {
+        const statements = [restoreSettings(claimSettings, context.commitTimeout), statement(token), COMMIT];
+        const answer = await session.send(statements, context.commitTimeout);
+        if (answer.kind === 'done') return answer;
+        const unanswered = !isRefusal(answer.error);
+        if (unanswered) session.destroy(new Error('COMMIT was not answered'));
+        else await session.rollBack(context.claimTimeout);
+        return { ...answer, unanswered };
+      });
+      return ended === ENDED ? undefined : (ended as StepAnswer);
+    },
 
     commitUnrecorded: () =>
       end(async () => {

@@ -63,9 +63,15 @@ export class Pools {
     }
   }
 
-  /** Checks a connection out. @throws StoreUnavailableError */
-  async acquire(which: 'attempts' | 'reserved'): Promise<Session> {
-    const pool = which === 'attempts' ? this.#attempts : this.#reserved;
+  /**
+   * Checks a connection out. `either`: one for attempts where nobody has to be waited for, else a reserved one.
+   *
+   * @throws StoreUnavailableError
+   */
+  async acquire(which: 'attempts' | 'reserved' | 'either'): Promise<Session> {
+    const attempts =
+      which === 'attempts' || (which === 'either' && freeIn(this.#attempts) > this.#attempts.waitingCount);
+    const pool = attempts ? this.#attempts : this.#reserved;
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
     // Bounded, because a queue that only grows answers everybody too late.
     if (pool.waitingCount >= freeIn(pool) + this.#settings.poolQueueSize) {

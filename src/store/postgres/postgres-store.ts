@@ -1,6 +1,6 @@
 /** The durable tier on Postgres. */
 
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { ConfigurationError } from '../../errors/configuration-error.ts';
 import { publish } from '../../telemetry/channels.ts';
 import { StoreUnavailableError } from '../port.ts';
@@ -8,17 +8,21 @@ import type { Attempt, Claim, Completion, DurableStore, NewRecord } from '../por
 import { openAttempt } from './attempt.ts';
 import { inspect } from './inspection.ts';
 import type { Inspection } from './inspection.ts';
+import { leaseStatementsFor } from './lease-statements.ts';
+import { leaseStore } from './lease-store.ts';
 import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
 import { judge } from './outcome.ts';
 import { Pools } from './pools.ts';
 import type { ConnectionSource, PoolSettings } from './pools.ts';
+import { Preparing } from './prepared.ts';
 import { resolveCommit } from './resolve-commit.ts';
 import { settingsOf, sightingOf } from './rows.ts';
 import type { ClaimRow } from './rows.ts';
 import type { Session } from './session.ts';
 import { BEGIN, COMMIT, statementsFor } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
+import type { StepAttempt } from './step-transaction.ts';
 
 export interface PostgresSettings extends PoolSettings {
   readonly schema: string;
@@ -26,6 +30,7 @@ export interface PostgresSettings extends PoolSettings {
   readonly commitTimeout: number;
   readonly probeTimeout: number;
   readonly lockTimeout: number;
+  readonly preparedStatements: boolean;
 }
 
 export interface PostgresStoreOptions {
@@ -84,7 +89,16 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),
   };
 
-  async function claim(identity: Buffer): Promise<Claim> {
+  const leases = leaseStore({
+    ...settings,
+    pools,
+    preparing: new Preparing(settings.preparedStatements),
+    leases: leaseStatementsFor(settings.schema, settings.lockTimeout),
+    begin,
+    onClock: options.onClock,
+  });
+
+  async function claim(identity: Buffer): Promise<Claim & { readonly attempt: Attempt & StepAttempt }> {
     const session = await acquire('attempts');
     const token = randomUUID();
     const askedMs = performance.now();
@@ -103,6 +117,11 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       ...sightingOf(row, session.origin),
       attempt: openAttempt({ ...shared, session, token, claimSettings: settingsOf(row) }),
     };
+  }
+
+  async function begin(): Promise<Attempt & StepAttempt> {
+    // An identity that no key can have: 32 random bytes, so that nobody ever waits for it.
+    return (await claim(randomBytes(32))).attempt;
   }
 
   async function acquire(which: 'attempts' | 'reserved'): Promise<Session> {
@@ -136,12 +155,10 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     },
 
     claim,
-
-    async begin(): Promise<Attempt> {
-      // An identity that no key can have: 32 random bytes, so that nobody ever waits for it.
-      const identity = Buffer.from(`${randomUUID()}${randomUUID()}`.replaceAll('-', '').slice(0, 64), 'hex');
-      return (await claim(identity)).attempt;
-    },
+    begin,
+    claimLease: leases.claimLease,
+    takeOver: leases.takeOver,
+    abandoned: leases.abandoned,
 
     async record(record: NewRecord): Promise<Completion> {
       const session = await acquire('reserved').catch((error: unknown) => error);
@@ -184,7 +201,10 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
       }
     },
 
-    close: () => pools.close(),
+    async close() {
+      await leases.giveUp();
+      await pools.close();
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 /** Reads what the SQL functions return. */
 
-import type { CompletedRecord, StoredRecord } from '../../record/record.ts';
+import type { CompletedRecord, Fence, RecordOutcome, StoredRecord } from '../../record/record.ts';
+import type { RecordedStep } from '../lease-port.ts';
 import type { NewRecord, Origin, Sighting } from '../port.ts';
 import type { ClaimSettings } from './statements.ts';
 
@@ -18,6 +19,8 @@ export interface ClaimRow {
 /** The row as `claim` writes it into JSON; bytes are hexadecimal. */
 interface ExistingRecord extends Omit<CompletedRecord, 'state' | 'fingerprint' | 'body'> {
   readonly state: StoredRecord['state'];
+  readonly fence: Fence;
+  readonly attempt: number;
   readonly leaseUntilMs: number;
   readonly fingerprint: string;
   readonly body: string | null;
@@ -29,7 +32,42 @@ export interface CompleteRow {
   readonly wrote: boolean;
 }
 
-export function sightingOf(row: ClaimRow, origin: Origin): Sighting {
+/** The answer of the function `claim_lease`. */
+export interface ClaimLeaseRow {
+  readonly granted: boolean;
+  readonly clock_ms: number;
+  readonly existing: ExistingRecord | null;
+}
+
+/** The answer of the function `complete_lease`; nulls where the lease is lost. */
+export interface CompleteLeaseRow {
+  readonly completed_ms: number | null;
+  readonly expires_ms: number;
+  readonly takeover_ms: number;
+}
+
+export interface StepRow {
+  readonly name: string;
+  readonly attempt: number;
+  readonly outcome: RecordOutcome;
+  readonly codec_version: number;
+  readonly body: string | null;
+}
+
+export function stepOf({ name, attempt, outcome, codec_version, body }: StepRow): RecordedStep {
+  return {
+    name,
+    attempt,
+    outcome,
+    codecVersion: codec_version,
+    body: body === null ? undefined : Buffer.from(body, 'hex'),
+  };
+}
+
+export function sightingOf(
+  row: Pick<ClaimRow, 'granted' | 'clock_ms' | 'existing'>,
+  origin: Origin,
+): Sighting {
   const record = row.existing === null ? undefined : recordOf(row.existing);
   return { record, granted: row.granted, clockMs: row.clock_ms, origin };
 }
@@ -59,13 +97,13 @@ export function completedRecord(record: NewRecord, row: CompleteRow): CompletedR
 }
 
 function recordOf(existing: ExistingRecord): StoredRecord {
-  const { fingerprintVersion, leaseUntilMs } = existing;
+  const { fingerprintVersion, leaseUntilMs, fence, attempt } = existing;
   const fingerprint = Buffer.from(existing.fingerprint, 'hex');
   switch (existing.state) {
     case 'pending':
-      return { state: 'pending', fingerprintVersion, fingerprint, leaseUntilMs };
+      return { state: 'pending', fingerprintVersion, fingerprint, leaseUntilMs, fence, attempt };
     case 'unknown':
-      return { state: 'unknown', fingerprintVersion, fingerprint };
+      return { state: 'unknown', fingerprintVersion, fingerprint, fence, attempt };
     case 'completed':
       return {
         state: 'completed',

@@ -1,8 +1,9 @@
 /** One checked-out connection: sends statements as one message, notices its death, ends it for good. */
 
-import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { startDeadline } from '../deadline.ts';
 import type { Origin } from '../port.ts';
+import type { PreparedStatement } from './prepared.ts';
 import { resultTypes } from './result-types.ts';
 import { ROLLBACK } from './statements.ts';
 
@@ -77,11 +78,19 @@ export class Session {
    * next caller.
    */
   async send(statements: readonly string[], timeoutMs: number): Promise<Answer> {
+    return this.#ask({ text: statements.join(';\n'), types: resultTypes }, timeoutMs);
+  }
+
+  /** Runs a prepared statement, which commits by itself where no transaction is open. */
+  async run(statement: PreparedStatement, values: readonly unknown[], timeoutMs: number): Promise<Answer> {
+    return this.#ask({ ...statement, values: [...values], types: resultTypes }, timeoutMs);
+  }
+
+  async #ask(config: QueryConfig, timeoutMs: number): Promise<Answer> {
     if (this.#dead) return { kind: 'failed', error: new Error('the connection is lost') };
     const cancel = startDeadline(timeoutMs, () => this.destroy(new Error(`no answer for ${timeoutMs} ms`)));
     try {
-      const text = statements.join(';\n');
-      const answer: unknown = await this.client.query({ text, types: resultTypes });
+      const answer: unknown = await this.client.query(config);
       return { kind: 'done', results: (Array.isArray(answer) ? answer : [answer]) as Result[] };
     } catch (error) {
       await this.settled();

@@ -4,6 +4,8 @@
 export const IDENTITY_COMPLETED = 'GI001';
 /** Raised by the record statement: the attempt's transaction was ended by somebody else. */
 export const ATTEMPT_ENDED = 'GI002';
+/** Raised by the journal: the fence is another's by now. */
+export const LEASE_LOST = 'GI003';
 export const FAILED_TRANSACTION = '25P02';
 /** The claim began it read write; only the resolver can have changed that. */
 export const READ_ONLY_TRANSACTION = '25006';

@@ -11,6 +11,9 @@ export interface ClaimSettings {
   readonly synchronousCommit: string;
 }
 
+const tables = ['record', 'store', 'step'];
+const functions = ['claim', 'complete', 'claim_lease', 'complete_lease', 'record_step', 'release_lease'];
+
 export type Statements = ReturnType<typeof statementsFor>;
 
 /** Pinned, because a session default of REPEATABLE READ would make the record statement raise 40001. */
@@ -82,9 +85,9 @@ export function statementsFor(schemaName: string) {
         current_setting('server_version_num')::integer as server_version,
         (select max(m.version) from ${schema}.migration as m) as migration,
         (select string_agg(c.relname, ', ') from pg_catalog.pg_class as c
-          where c.oid in (${literal(`${schema}.record`)}::regclass, ${literal(`${schema}.store`)}::regclass)
+          where c.oid in (${tables.map((name) => `${literal(`${schema}.${name}`)}::regclass`).join(', ')})
             and c.relpersistence <> 'p') as unlogged,
-        array[${literal(`${schema}.claim`)}::regproc, ${literal(`${schema}.complete`)}::regproc] as functions,
+        array[${functions.map((name) => `${literal(`${schema}.${name}`)}::regproc`).join(', ')}] as functions,
         s.store_id::text as store_id,
         encode(s.envelope_secret, 'hex') as envelope_secret,
         (select k.system_identifier::text from pg_control_system() as k) as system_identifier,
@@ -114,6 +117,6 @@ export function statementsFor(schemaName: string) {
 }
 
 /** The first 64 bits of the identity: two identities that share them cost each other a false 409, never more. */
-function lockOf(identity: Buffer): string {
+export function lockOf(identity: Buffer): string {
   return String(identity.readBigInt64BE(0));
 }

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => sql.end());
 beforeEach(async () => {
   await setting.peek.flushall();
-  await sql.query('truncate graphql_idempotency.record');
+  await sql.query('truncate graphql_idempotency.record cascade');
   events.clear();
 });
 

@@ -138,6 +138,8 @@ test('it returns the row as stored, and the database’s clock in milliseconds',
   expect(row['existing']).toEqual({
     state: 'completed',
     outcome: 'result',
+    fence: null,
+    attempt: 1,
     leaseUntilMs: null,
     completedMs: expect.closeTo(completedMs, 2),
     expiresMs: expect.closeTo(completedMs + 60_000, 2),

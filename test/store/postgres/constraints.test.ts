@@ -28,8 +28,26 @@ const completed: Row = {
   takeover_after: '2026-01-02',
   sweep_after: '2026-01-02',
 };
-const pending: Row = { ...shared, mode: 'lease', state: 'pending', fence: 1, lease_until: '2026-01-01' };
-const unknown: Row = { ...shared, mode: 'lease', state: 'unknown', fence: 1 };
+const pending: Row = {
+  ...shared,
+  mode: 'lease',
+  state: 'pending',
+  fence: 1,
+  lease_until: '2026-01-01',
+  ttl_ms: 1000,
+  tombstone_ttl_ms: 0,
+};
+const unknown: Row = { ...pending, state: 'unknown', abandoned_at: '2026-01-01' };
+const step: Row = {
+  identity: hash(1),
+  name: 'first',
+  fence: 1,
+  attempt: 1,
+  outcome: 'result',
+  codec_version: 1,
+  body: Buffer.from('body'),
+  completed_at: '2026-01-01',
+};
 
 const violations: Readonly<Record<string, readonly Row[]>> = {
   sha256_length: [
@@ -54,8 +72,11 @@ const violations: Readonly<Record<string, readonly Row[]>> = {
       { ...row, expires_at: '2026-01-01' },
       { ...row, takeover_after: '2026-01-01' },
       { ...row, sweep_after: '2026-01-01' },
+      { ...row, lease_until: null },
+      { ...row, ttl_ms: null },
+      { ...row, tombstone_ttl_ms: null },
     ]),
-    { ...pending, lease_until: null },
+    { ...unknown, abandoned_at: null },
   ],
 };
 
@@ -64,10 +85,10 @@ beforeAll(async () => {
   ({ url } = await createDatabase({ migrated: true }));
 });
 
-async function insert(client: Client, row: Row): Promise<void> {
+async function insert(client: Client, row: Row, table = 'record'): Promise<void> {
   const names = Object.keys(row);
   await client.query(
-    `insert into graphql_idempotency.record (${names.join(', ')}) values (${names.map((_, at) => `$${at + 1}`).join(', ')})`,
+    `insert into graphql_idempotency.${table} (${names.join(', ')}) values (${names.map((_, at) => `$${at + 1}`).join(', ')})`,
     Object.values(row),
   );
 }
@@ -92,13 +113,44 @@ describe.each(Object.entries(violations))('%s', (constraint, rows) => {
   });
 });
 
+describe('a step', () => {
+  test.each([
+    ['without its body', { ...step, body: null }],
+    ['with a body that could not be stored', { ...step, outcome: 'omitted' }],
+  ])('%s is refused', async (_, row) => {
+    const client = await connect(url);
+    const refusal = await rolledBack(client, async () => {
+      await insert(client, pending);
+      return refusalOf(insert(client, row, 'step'));
+    });
+    expect(refusal).toMatchObject({ code: '23514', constraint: 'step_body_is_there_or_omitted' });
+  });
+
+  test('of no record is refused, one of each name is accepted, and all go with their record', async () => {
+    const client = await connect(url);
+    expect(await rolledBack(client, () => refusalOf(insert(client, step, 'step')))).toMatchObject({
+      code: '23503',
+      constraint: 'step_record_fkey',
+    });
+    await rolledBack(client, async () => {
+      await insert(client, pending);
+      await insert(client, step, 'step');
+      await insert(client, { ...step, name: 'second', outcome: 'omitted', body: null }, 'step');
+      await client.query('delete from graphql_idempotency.record');
+      expect((await client.query('select from graphql_idempotency.step')).rowCount).toBe(0);
+    });
+  });
+});
+
 test('every CHECK of the schema has a row here that violates it', async () => {
   const client = await connect(url);
   const { rows } = await client.query<{ name: string }>(
     `select conname as name from pg_constraint where contype = 'c' and connamespace = 'graphql_idempotency'::regnamespace
       and conrelid <> 'graphql_idempotency.store'::regclass`,
   );
-  expect(rows.map(({ name }) => name).toSorted()).toEqual(Object.keys(violations).toSorted());
+  expect(rows.map(({ name }) => name).toSorted()).toEqual(
+    [...Object.keys(violations), 'step_body_is_there_or_omitted'].toSorted(),
+  );
 });
 
 test('an identity has one row', async () => {

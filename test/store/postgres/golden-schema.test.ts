@@ -24,7 +24,7 @@ test('the dump notices a change of each kind', async () => {
     'alter table graphql_idempotency.record alter column coordinate drop not null',
     'alter table graphql_idempotency.record drop constraint record_is_completed_or_leased',
     'alter domain graphql_idempotency.sha256 drop constraint sha256_length',
-    'alter table graphql_idempotency.record set unlogged',
+    'alter table graphql_idempotency.step set unlogged',
     'alter table graphql_idempotency.store alter column created_at drop default',
     'drop index graphql_idempotency.record_sweep_after_idx',
     `alter type graphql_idempotency.record_state add value 'lost'`,

@@ -47,9 +47,12 @@ const QUERIES = {
     select pg_get_indexdef(c.oid) as line from ${TABLES} where c.relkind = 'i' order by c.relname collate "C"`,
   'triggers and rules': `
     select format('%I %s', c.relname, t.tgname) as line
-    from ${TABLES} join pg_trigger t on t.tgrelid = c.oid
+    from ${TABLES} join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
     union all
     select format('%I %s', c.relname, r.rulename) from ${TABLES} join pg_rewrite r on r.ev_class = c.oid`,
+  views: `
+    select format('%I %s', c.relname, pg_get_viewdef(c.oid)) as line
+    from ${TABLES} where c.relkind = 'v' order by c.relname collate "C"`,
   functions: `
     select rtrim(pg_get_functiondef(p.oid), E'\\n') || ';' as line
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = $1

@@ -1,9 +1,9 @@
 /** Runs a guarded resolver that was called without a key: in a transaction, without a record. */
 
-import { IdempotencyError } from '../errors/idempotency-error.ts';
-import type { Attempt } from '../store/port.ts';
-import { transactionBroken } from './refusals.ts';
-import { settle } from './run-attempt.ts';
+import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import type { Attempt, Transaction } from '../../store/port.ts';
+import { transactionBroken } from '../refusals.ts';
+import { settle } from '../settle.ts';
 
 interface Circumstances {
   readonly coordinate: string;
@@ -14,9 +14,9 @@ interface Circumstances {
 export async function runUnrecorded(
   circumstances: Circumstances,
   attempt: Attempt,
-  resolve: () => unknown,
+  resolve: (means: { readonly attempt: number; readonly tx: Transaction }) => unknown,
 ): Promise<unknown> {
-  const settled = await settle(resolve, attempt.died);
+  const settled = await settle(() => resolve({ attempt: 1, tx: attempt.tx }), attempt.died);
   switch (settled.kind) {
     case 'died':
       await rollBack(circumstances, attempt, settled.reason);

@@ -1,22 +1,18 @@
 /** Runs the resolver inside its transaction, and completes the record with its outcome. */
 
-import { FinalError } from '../errors/final-error.ts';
-import { IdempotencyError } from '../errors/idempotency-error.ts';
-import { CODEC_VERSION, UnserializableError, encode } from '../record/codec.ts';
-import { decide } from '../record/decide.ts';
-import type { RecordOutcome } from '../record/record.ts';
-import { encodeError } from '../record/stored-error.ts';
-import type { Claim, Completion, NewRecord } from '../store/port.ts';
-import { publish } from '../telemetry/channels.ts';
-import type { GuardedCall } from './call.ts';
-import { answer, remember } from './answer.ts';
-import type { Answer, PassageContext, Passenger } from './answer.ts';
-import { inProgress, outcomeUnknown, transactionAborted, transactionBroken } from './refusals.ts';
-
-type Settled =
-  | { readonly kind: 'returned'; readonly value: unknown }
-  | { readonly kind: 'threw'; readonly error: unknown }
-  | { readonly kind: 'died'; readonly reason: Error };
+import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import { CODEC_VERSION, UnserializableError, encode } from '../../record/codec.ts';
+import { decide } from '../../record/decide.ts';
+import type { RecordOutcome } from '../../record/record.ts';
+import { encodeError } from '../../record/stored-error.ts';
+import type { Claim, Completion, NewRecord } from '../../store/port.ts';
+import { publish } from '../../telemetry/channels.ts';
+import type { GuardedCall } from '../call.ts';
+import { answer, remember } from '../answer.ts';
+import type { Answer, PassageContext, Passenger } from '../answer.ts';
+import { isFinal } from '../error-choices.ts';
+import { inProgress, outcomeUnknown, transactionAborted, transactionBroken } from '../refusals.ts';
+import { settle } from '../settle.ts';
 
 export async function runAttempt(
   context: PassageContext,
@@ -24,7 +20,10 @@ export async function runAttempt(
   claim: Claim,
 ): Promise<Answer> {
   const { call } = passenger;
-  const settled = await settle(() => passenger.resolve(claim), claim.attempt.died);
+  const settled = await settle(
+    () => passenger.resolve({ attempt: 1, tx: claim.attempt.tx }),
+    claim.attempt.died,
+  );
   switch (settled.kind) {
     case 'died':
       return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, settled.reason));
@@ -33,19 +32,6 @@ export async function runAttempt(
     case 'returned':
       return endWithResult(context, passenger, claim, settled.value);
   }
-}
-
-/** Waits for the resolver, or for the end of its session: the attempt ends with either. */
-export async function settle(resolve: () => unknown, died: Promise<Error>): Promise<Settled> {
-  const ran = (async (): Promise<Settled> => {
-    try {
-      const value = await resolve();
-      return value instanceof Error ? { kind: 'threw', error: value } : { kind: 'returned', value };
-    } catch (error) {
-      return { kind: 'threw', error };
-    }
-  })();
-  return Promise.race([ran, died.then((reason): Settled => ({ kind: 'died', reason }))]);
 }
 
 async function endWithResult(
@@ -83,7 +69,7 @@ async function endWithError(
   if (claim.attempt.wasFailedByStore(error)) {
     return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, error));
   }
-  if (!isFinal(context, call, error)) return rollBack(context, passenger, claim, error);
+  if (!isFinal(context.attempts, call.coordinate, error)) return rollBack(context, passenger, claim, error);
   let body: Buffer;
   try {
     body = encodeError(error);
@@ -176,23 +162,6 @@ async function endBroken(
         identity: call.identity.toString('hex'),
       });
       throw error;
-  }
-}
-
-function isFinal({ attempts }: PassageContext, call: GuardedCall, error: unknown): boolean {
-  if (error instanceof FinalError) return true;
-  try {
-    const chosen: unknown = attempts.storeError?.(error, call);
-    if (!(chosen instanceof Promise)) return chosen === true;
-    // Unheard, its rejection would end the process.
-    chosen.catch(() => {});
-    throw new TypeError('it returned a promise');
-  } catch (cause) {
-    // The transaction is still open: thrown from here, it would keep its lock and its connection.
-    attempts.logger.error(`${call.coordinate}: \`storeError\` failed, so the error is not stored.`, {
-      cause,
-    });
-    return false;
   }
 }
 

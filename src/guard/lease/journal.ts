@@ -1,0 +1,185 @@
+/** The steps of one attempt: runs what is not done yet, returns what is, and journals it. */
+
+import { FinalError } from '../../errors/final-error.ts';
+import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import { CODEC_VERSION, decode } from '../../record/codec.ts';
+import { decodeError } from '../../record/stored-error.ts';
+import type { HeldLease, RecordedStep } from '../../store/lease-port.ts';
+import { StoreUnavailableError } from '../../store/port.ts';
+import type { Transaction } from '../../store/port.ts';
+import type { AttemptSettings } from '../attempt-settings.ts';
+import { isFinal } from '../error-choices.ts';
+import { outcomeUnknown, transactionAborted, transactionBroken } from '../refusals.ts';
+import { settle } from '../settle.ts';
+import type { Keeper } from './keep-lease.ts';
+import { errorToStore, resultToStore } from './outcomes.ts';
+import { leaseLost } from './refusals.ts';
+import { openSteps } from './open-steps.ts';
+import type { LateFailure } from './open-steps.ts';
+import type { Step, StepCall, StepOptions } from './step.ts';
+
+export interface JournalContext {
+  readonly lease: HeldLease;
+  readonly keeper: Keeper;
+  readonly settings: AttemptSettings;
+  readonly retryAfterMs: number;
+  readonly deriveKey: (name: string) => string;
+}
+
+export interface Journal {
+  readonly step: Step;
+  /** The error that every retry must get, after a step whose transaction was ended underneath. */
+  readonly broken: IdempotencyError | undefined;
+  /** Names of recorded steps that this attempt has not called. */
+  readonly uncalled: readonly string[];
+  /** Refuses further steps, and resolves when those under way have ended: with the failure of one of them. */
+  close(): Promise<LateFailure | undefined>;
+}
+
+export function openJournal(context: JournalContext): Journal {
+  const { lease, keeper, settings } = context;
+  const { coordinate, attempt } = lease;
+  const circumstances = { coordinate, retryAfterMs: context.retryAfterMs };
+  const recorded = new Map(lease.steps.map((step) => [step.name, step]));
+  let broken: IdempotencyError | undefined;
+
+  const steps = openSteps(coordinate, settings.logger);
+
+  function callOf(name: string, { timeout }: StepOptions): StepCall {
+    const timed =
+      timeout === undefined ? undefined : AbortSignal.any([keeper.signal, AbortSignal.timeout(timeout)]);
+    return {
+      key: context.deriveKey(name),
+      attempt,
+      // Where there is no timeout, made when it is asked for.
+      get signal() {
+        return timed ?? keeper.signal;
+      },
+    };
+  }
+
+  function assertHeld(): void {
+    if (keeper.aborted) throw leaseLost(circumstances);
+  }
+
+  async function runStep(
+    name: string,
+    run: (call: StepCall) => unknown,
+    options: StepOptions,
+  ): Promise<unknown> {
+    const done = recorded.get(name);
+    if (done !== undefined) return recall(done);
+    assertHeld();
+    let value: unknown;
+    try {
+      value = await run(callOf(name, options));
+    } catch (error) {
+      if (finalFor(error, options))
+        await record({ name, attempt, ...errorToStore(error, settings, coordinate) });
+      throw error;
+    }
+    await record({ name, attempt, ...resultToStore(value, settings, `${coordinate}, step "${name}"`) });
+    return value;
+  }
+
+  async function runTransaction(
+    name: string,
+    run: (tx: Transaction, call: StepCall) => unknown,
+  ): Promise<unknown> {
+    const done = recorded.get(name);
+    if (done !== undefined) return recall(done);
+    assertHeld();
+    const transaction = await lease.beginStep().catch((error: unknown) => {
+      throw error instanceof StoreUnavailableError ? transactionAborted(circumstances, error) : error;
+    });
+    const settled = await settle(() => run(transaction.tx, callOf(name, {})), transaction.died);
+    if (settled.kind !== 'returned') {
+      const cause = settled.kind === 'threw' ? settled.error : settled.reason;
+      // Asked before the rollback, which leaves nothing to see of it.
+      const failedByStore = settled.kind === 'died' || transaction.wasFailedByStore(cause);
+      if ((await transaction.rollback()) === 'ended-underneath') throw (broken = brokenBy(cause, true));
+      if (failedByStore) throw transactionAborted(circumstances, cause);
+      if (finalFor(cause, {})) await record({ name, attempt, ...errorToStore(cause, settings, coordinate) });
+      throw cause;
+    }
+    const completion = await transaction.commit({
+      name,
+      attempt,
+      ...resultToStore(settled.value, settings, `${coordinate}, step "${name}"`),
+    });
+    switch (completion.kind) {
+      case 'recorded':
+        return settled.value;
+      case 'lost':
+        throw lost();
+      case 'aborted':
+        throw transactionAborted(circumstances, completion.cause);
+      case 'broken': {
+        const error = brokenBy(completion.cause, completion.mayBeCommitted);
+        if (completion.mayBeCommitted) broken = error;
+        throw error;
+      }
+    }
+  }
+
+  function recall(step: RecordedStep): unknown {
+    const recalled = read(step);
+    if (recalled.kind === 'result') return recalled.value;
+    const { message, extensions } = recalled.error;
+    throw new FinalError(message, { extensions });
+  }
+
+  /** Refuses with an error of ours what cannot be read: another might be chosen as the answer. */
+  function read({ name, outcome, codecVersion, body }: RecordedStep) {
+    const refused = (why: string, cause?: unknown): IdempotencyError =>
+      outcomeUnknown(circumstances, new Error(`the result of step "${name}" ${why}`, { cause }));
+    if (outcome === 'omitted' || body === undefined) throw refused('could not be stored');
+    if (codecVersion !== CODEC_VERSION)
+      throw refused('was recorded by a newer version of graphql-idempotency');
+    try {
+      return outcome === 'result'
+        ? ({ kind: 'result', value: decode(body) } as const)
+        : ({ kind: 'error', error: decodeError(body) } as const);
+    } catch (error) {
+      throw refused('cannot be read', error);
+    }
+  }
+
+  async function record(step: RecordedStep): Promise<void> {
+    switch (await lease.recordStep(step)) {
+      case 'done':
+        return;
+      case 'lost':
+        throw lost();
+      case 'unanswered':
+        throw outcomeUnknown(circumstances, new Error(`step "${step.name}" is done, and not journaled`));
+    }
+  }
+
+  /** No renewal has noticed it yet; until one does, other steps would begin new effects. */
+  function lost(): IdempotencyError {
+    keeper.lose();
+    return leaseLost(circumstances);
+  }
+
+  function finalFor(error: unknown, options: StepOptions): boolean {
+    // Ours are those of a step in this one: gone on the next try, like what Postgres caused.
+    if (error instanceof IdempotencyError || lease.isCausedByStore(error)) return false;
+    return options.isFinal?.(error) === true || isFinal(settings, coordinate, error);
+  }
+
+  function brokenBy(cause: unknown, mayBeCommitted: boolean): IdempotencyError {
+    return transactionBroken(coordinate, mayBeCommitted, cause);
+  }
+
+  return {
+    step: steps.stepOf(runStep, runTransaction),
+    get broken() {
+      return broken;
+    },
+    get uncalled() {
+      return [...recorded.keys()].filter((name) => !steps.called.has(name));
+    },
+    close: () => steps.close(),
+  };
+}

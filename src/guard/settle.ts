@@ -1,0 +1,20 @@
+/** How a resolver ends, or is overtaken by the end of its attempt. */
+
+export type Settled =
+  | { readonly kind: 'returned'; readonly value: unknown }
+  | { readonly kind: 'threw'; readonly error: unknown }
+  /** The attempt ended before the resolver did. */
+  | { readonly kind: 'died'; readonly reason: Error };
+
+/** Waits for the resolver, or for the end of its session or lease: the attempt ends with either. */
+export async function settle(resolve: () => unknown, died: Promise<Error>): Promise<Settled> {
+  const ran = (async (): Promise<Settled> => {
+    try {
+      const value = await resolve();
+      return value instanceof Error ? { kind: 'threw', error: value } : { kind: 'returned', value };
+    } catch (error) {
+      return { kind: 'threw', error };
+    }
+  })();
+  return Promise.race([ran, died.then((reason): Settled => ({ kind: 'died', reason }))]);
+}

@@ -4,8 +4,10 @@ import { GraphQLError } from 'graphql';
 import type { GraphQLErrorExtensions } from 'graphql';
 
 /**
- * Ends the mutation with an error that is remembered: the transaction is rolled back, the error is stored
- * under the key, and every retry gets it again. Any other thrown error is forgotten, and a retry executes.
+ * Ends the mutation with an error that is remembered: it is stored under the key, and every retry gets it
+ * again. In `mode: TRANSACTION` the transaction is rolled back, and any other thrown error is forgotten, so that
+ * a retry executes. In `mode: LEASE` nothing can be rolled back, and any other error but `NotExecutedError`
+ * leaves the outcome unknown.
  *
  * @example
  * ```ts

@@ -30,6 +30,8 @@ export interface Journal {
   readonly step: Step;
   /** The error that every retry must get, after a step whose transaction was ended underneath. */
   readonly broken: IdempotencyError | undefined;
+  /** Whether a step has recorded this error as final: then it is the call's as well, if its resolver lets it through. */
+  isFinal(error: unknown): boolean;
   /** Names of recorded steps that this attempt has not called. */
   readonly uncalled: readonly string[];
   /** Refuses further steps, and resolves when those under way have ended: with the failure of one of them. */
@@ -41,6 +43,7 @@ export function openJournal(context: JournalContext): Journal {
   const { coordinate, attempt } = lease;
   const circumstances = { coordinate, retryAfterMs: context.retryAfterMs };
   const recorded = new Map(lease.steps.map((step) => [step.name, step]));
+  const finalErrors = new Set<unknown>();
   let broken: IdempotencyError | undefined;
 
   const steps = openSteps(coordinate, settings.logger);
@@ -74,8 +77,7 @@ export function openJournal(context: JournalContext): Journal {
     try {
       value = await run(callOf(name, options));
     } catch (error) {
-      if (finalFor(error, options))
-        await record({ name, attempt, ...errorToStore(error, settings, coordinate) });
+      if (finalFor(error, options)) await recordError(name, error);
       throw error;
     }
     await record({ name, attempt, ...resultToStore(value, settings, `${coordinate}, step "${name}"`) });
@@ -99,7 +101,7 @@ export function openJournal(context: JournalContext): Journal {
       const failedByStore = settled.kind === 'died' || transaction.wasFailedByStore(cause);
       if ((await transaction.rollback()) === 'ended-underneath') throw (broken = brokenBy(cause, true));
       if (failedByStore) throw transactionAborted(circumstances, cause);
-      if (finalFor(cause, {})) await record({ name, attempt, ...errorToStore(cause, settings, coordinate) });
+      if (finalFor(cause, {})) await recordError(name, cause);
       throw cause;
     }
     const completion = await transaction.commit({
@@ -156,6 +158,11 @@ export function openJournal(context: JournalContext): Journal {
     }
   }
 
+  async function recordError(name: string, error: unknown): Promise<void> {
+    await record({ name, attempt, ...errorToStore(error, settings, `${coordinate}, step "${name}"`) });
+    finalErrors.add(error);
+  }
+
   /** No renewal has noticed it yet; until one does, other steps would begin new effects. */
   function lost(): IdempotencyError {
     keeper.lose();
@@ -177,6 +184,7 @@ export function openJournal(context: JournalContext): Journal {
     get broken() {
       return broken;
     },
+    isFinal: (error) => finalErrors.has(error),
     get uncalled() {
       return [...recorded.keys()].filter((name) => !steps.called.has(name));
     },

@@ -109,7 +109,7 @@ async function endWithError(run: Run, error: unknown, late: LateFailure | undefi
   // What Postgres caused, or we have said of it, is gone on the next try, whatever the resolver made of it.
   const passing = error instanceof IdempotencyError || lease.isCausedByStore(error);
   if (forgotten !== undefined || passing) return endUnknown(run, forgotten ?? error);
-  if (isFinal(context.attempts, coordinate, error)) {
+  if (journal?.isFinal(error) === true || isFinal(context.attempts, coordinate, error)) {
     const outcome = errorToStore(error, context.attempts, coordinate);
     return complete(run, outcome, { outcome: 'executed', kind: 'error', error });
   }

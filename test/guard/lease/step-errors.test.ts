@@ -119,6 +119,15 @@ describe('which others are final', () => {
     expect(final ? again.error?.message : again.value).toBe(final ? 'gone' : 'ran again');
   });
 
+  test('what isFinal says is the answer of the call, if the resolver lets it through', async () => {
+    leases.during = ({ step }) => step('a', () => raise(new TypeError('gone')), { isFinal: () => true });
+    const first = await leases.call('rerun', key);
+    expect([first.error?.message, first.code]).not.toContain('IDEMPOTENCY_OUTCOME_UNKNOWN');
+    expect(first.error?.message).toBe('gone');
+    leases.during = () => 'ran again';
+    expect((await leases.call('rerun', key)).error?.message).toBe('gone');
+  });
+
   test('storeError says, of steps with a transaction too', async () => {
     storeError = (error, { coordinate }) =>
       coordinate === 'Mutation.rerun' && (error as Error).message === 'gone';

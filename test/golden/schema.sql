@@ -5,7 +5,6 @@ record r p f
 record_pkey i p f
 record_sweep_after_idx i p f
 record_unfinished_idx i p f
-sighting v p f
 step r p f
 step_pkey i p f
 store r p f
@@ -80,12 +79,8 @@ CREATE UNIQUE INDEX step_pkey ON graphql_idempotency.step USING btree (identity,
 CREATE UNIQUE INDEX store_pkey ON graphql_idempotency.store USING btree (singleton)
 
 -- triggers and rules
-sighting _RETURN
 
 -- views
-sighting  SELECT identity,
-    json_build_object('state', state, 'outcome', outcome, 'fence', (fence)::text, 'attempt', attempt, 'leaseUntilMs', (EXTRACT(epoch FROM lease_until) * (1000)::numeric), 'completedMs', (EXTRACT(epoch FROM completed_at) * (1000)::numeric), 'expiresMs', (EXTRACT(epoch FROM expires_at) * (1000)::numeric), 'takeoverMs', (EXTRACT(epoch FROM takeover_after) * (1000)::numeric), 'fingerprintVersion', fingerprint_version, 'fingerprint', encode((fingerprint)::bytea, 'hex'::text), 'codecVersion', codec_version, 'encryptionKeyId', encryption_key_id, 'body', encode(body, 'hex'::text)) AS existing
-   FROM graphql_idempotency.record r;
 
 -- functions
 CREATE OR REPLACE FUNCTION graphql_idempotency.claim(p_identity bytea, p_lock bigint, p_attempt text, p_timeout_ms integer, p_connection_check_ms integer, OUT granted boolean, OUT in_recovery boolean, OUT claim_role text, OUT claim_authorization text, OUT claim_synchronous_commit text, OUT clock_ms double precision, OUT existing json)
@@ -115,7 +110,7 @@ begin
   claim_role := current_setting('role');
   claim_authorization := session_user;
   claim_synchronous_commit := current_setting('synchronous_commit');
-  select s.existing into existing from sighting as s where s.identity = p_identity;
+  select sighting(r) into existing from record as r where r.identity = p_identity;
   clock_ms := extract(epoch from clock_timestamp()) * 1000;
 end
 $function$;
@@ -127,6 +122,11 @@ declare
   moment timestamptz;
   ignored text;
 begin
+  -- A standby may be behind, and finding a row there takes no write that it would refuse: a key could replay, or
+  -- be in progress, by a row that the primary no longer has.
+  if pg_is_in_recovery() then
+    raise exception using errcode = 'read_only_sql_transaction', message = 'leases are claimed on the primary only';
+  end if;
   ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
   -- A claim that a crash of Postgres may forget would let the effect behind it happen twice.
   if current_setting('synchronous_commit') = 'off' then
@@ -137,12 +137,12 @@ begin
   -- fail at the end. And looked for first, because the insert locks the row that it finds: a replay must neither
   -- wait for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
   if pg_try_advisory_xact_lock(p_lock) and not exists (
-    select from record as r where r.identity = p_identity
+    select from graphql_idempotency.record as r where r.identity = p_identity
       and not (r.state = 'completed' and r.takeover_after <= clock_timestamp())
       and not (r.state = 'pending' and r.fence = p_fence)
   ) then
     moment := clock_timestamp();
-    insert into "graphql_idempotency".record as r (
+    insert into graphql_idempotency.record as r (
       lease_until, fence, mode, state, fingerprint_version,
       identity, scope_hash, fingerprint, coordinate, ttl_ms, tombstone_ttl_ms
     )
@@ -176,7 +176,7 @@ begin
     granted := found;
   end if;
   if not granted then
-    existing := "graphql_idempotency".existing(p_identity);
+    existing := graphql_idempotency.existing(p_identity);
   end if;
   clock_ms := extract(epoch from coalesce(moment, clock_timestamp())) * 1000;
 end
@@ -250,14 +250,14 @@ begin
   if current_setting('synchronous_commit') = 'off' then
     ignored := set_config('synchronous_commit', 'on', true);
   end if;
-  update "graphql_idempotency".record as r set
+  update graphql_idempotency.record as r set
     completed_at = moment,
     expires_at = moment + r.ttl_ms * interval '1 millisecond',
     takeover_after = moment + (r.ttl_ms + r.tombstone_ttl_ms) * interval '1 millisecond',
     sweep_after = moment + r.ttl_ms * interval '1 millisecond',
     lease_until = null,
     state = 'completed',
-    outcome = p_outcome::"graphql_idempotency".record_outcome,
+    outcome = p_outcome::graphql_idempotency.record_outcome,
     codec_version = p_codec_version,
     body = p_body,
     ttl_ms = null,
@@ -269,14 +269,14 @@ begin
   into completed_ms, expires_ms, takeover_ms;
   if found then
     if p_has_steps then
-      delete from "graphql_idempotency".step as s where s.identity = p_identity;
+      delete from graphql_idempotency.step as s where s.identity = p_identity;
     end if;
     return;
   end if;
   select extract(epoch from r.completed_at) * 1000, extract(epoch from r.expires_at) * 1000,
     extract(epoch from r.takeover_after) * 1000
   into completed_ms, expires_ms, takeover_ms
-  from "graphql_idempotency".record as r
+  from graphql_idempotency.record as r
   where r.identity = p_identity and r.fence = p_fence and r.state = 'completed';
 end
 $function$;
@@ -286,7 +286,7 @@ CREATE OR REPLACE FUNCTION graphql_idempotency.existing(p_identity bytea)
  SET enable_seqscan TO 'off'
 AS $function$
 begin
-  return (select s.existing from "graphql_idempotency".sighting as s where s.identity = p_identity);
+  return (select graphql_idempotency.sighting(r) from graphql_idempotency.record as r where r.identity = p_identity);
 end
 $function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.record_step(p_attempt_marker text, p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_name text, p_attempt integer, p_outcome text, p_codec_version smallint, p_body bytea, OUT fresh boolean)
@@ -308,19 +308,19 @@ begin
   end if;
   -- Locked until the commit: a takeover that came between this look and the commit would read a journal in
   -- which this step is missing, and run it again.
-  select true into held from "graphql_idempotency".record as r
+  select true into held from graphql_idempotency.record as r
     where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
     for share;
   if held is null then
     raise exception using errcode = 'GI003', message = 'the lease of this attempt is lost';
   end if;
-  insert into "graphql_idempotency".step as s (completed_at, fence, attempt, codec_version, outcome, identity, name, body)
-  values (clock_timestamp(), p_fence, p_attempt, p_codec_version, p_outcome::"graphql_idempotency".record_outcome, p_identity, p_name, p_body)
+  insert into graphql_idempotency.step as s (completed_at, fence, attempt, codec_version, outcome, identity, name, body)
+  values (clock_timestamp(), p_fence, p_attempt, p_codec_version, p_outcome::graphql_idempotency.record_outcome, p_identity, p_name, p_body)
   on conflict on constraint step_pkey do nothing;
   fresh := found;
   -- What is there may be this attempt's own, sent before and not answered.
   if not fresh and not exists (
-    select from "graphql_idempotency".step as s where s.identity = p_identity and s.name = p_name and s.fence = p_fence
+    select from graphql_idempotency.step as s where s.identity = p_identity and s.name = p_name and s.fence = p_fence
   ) then
     raise exception using errcode = 'GI004', message = 'another attempt has recorded this step';
   end if;
@@ -335,14 +335,23 @@ declare
   ignored text;
 begin
   ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
-  delete from "graphql_idempotency".record as r
+  -- Locked by a statement of its own, and the journal read by the next: a look that began before this wait
+  -- would miss the step whose commit it waited for, and delete its entry with the row. With one snapshot for
+  -- the whole transaction every look is such a look; what is refused here is sent again at READ COMMITTED.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = '40001', message = 'a lease is released at READ COMMITTED only';
+  end if;
+  perform from graphql_idempotency.record as r
     where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
-      and (p_settled or r.attempt = 1 and not exists (select from "graphql_idempotency".step as s where s.identity = p_identity));
+    for update;
+  delete from graphql_idempotency.record as r
+    where r.identity = p_identity and r.fence = p_fence and r.state = 'pending'
+      and (p_settled or r.attempt = 1 and not exists (select from graphql_idempotency.step as s where s.identity = p_identity));
   if found then
     released := true;
     return;
   end if;
-  update "graphql_idempotency".record as r set
+  update graphql_idempotency.record as r set
     state = 'unknown',
     abandoned_at = coalesce(r.abandoned_at, clock_timestamp())
   where r.identity = p_identity and r.fence = p_fence and r.state = 'pending';
@@ -350,6 +359,27 @@ begin
     released := false;
   end if;
 end
+$function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.sighting(r graphql_idempotency.record)
+ RETURNS json
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select json_build_object(
+    'state', r.state,
+    'outcome', r.outcome,
+    'fence', r.fence::text,
+    'attempt', r.attempt,
+    'leaseUntilMs', extract(epoch from r.lease_until) * 1000,
+    'completedMs', extract(epoch from r.completed_at) * 1000,
+    'expiresMs', extract(epoch from r.expires_at) * 1000,
+    'takeoverMs', extract(epoch from r.takeover_after) * 1000,
+    'fingerprintVersion', r.fingerprint_version,
+    'fingerprint', encode(r.fingerprint, 'hex'),
+    'codecVersion', r.codec_version,
+    'encryptionKeyId', r.encryption_key_id,
+    'body', encode(r.body, 'hex')
+  )
 $function$;
 
 -- comments
@@ -376,8 +406,8 @@ function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,b
 function graphql_idempotency.existing(bytea): The record of an identity, as the library reads it; null for none.
 function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,text,smallint,bytea): Journals a step of whoever holds the fence; raises where the lease is lost. fresh: it was not there before.
 function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
+function graphql_idempotency.sighting(graphql_idempotency.record): What a claim reads of a record.
 table graphql_idempotency.migration: Which migrations this schema has. A released migration never changes.
 table graphql_idempotency.record: One row per identity: what was asked, and the first answer.
 table graphql_idempotency.step: The journal of an attempt that has not completed: which of its steps are done, and with what result.
 table graphql_idempotency.store: What tells this store from every other, and signs what leaves it for the fast tier.
-view graphql_idempotency.sighting: What a claim reads of a record.

@@ -2,6 +2,7 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { quoteIdentifier } from './quote-identifier.ts';
+import { literal } from './sql-literal.ts';
 
 export interface Migration {
   readonly version: number;
@@ -31,5 +32,7 @@ export function latestMigration(): Migration {
 
 /** The files name the schema by psql's variable, so that they can be run by hand; here it is filled in. */
 export function sqlFor(migration: Migration, schema: string): string {
-  return migration.sql.replaceAll(':"schema"', () => quoteIdentifier(schema));
+  return migration.sql.replaceAll(/:"schema"|:'schema'/g, (place) =>
+    place === ':"schema"' ? quoteIdentifier(schema) : literal(schema),
+  );
 }

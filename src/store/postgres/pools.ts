@@ -85,6 +85,12 @@ export class Pools {
       throw new StoreUnavailableError('the store is closed');
     }
     const session = new Session(client, origin);
+    // Whoever lent the pool has left a transaction open: what commits by itself would not commit there.
+    if (session.inTransaction) {
+      session.destroy(new Error('a transaction was open'));
+      session.release();
+      throw new StoreUnavailableError('the pool lent a connection with an open transaction');
+    }
     this.#busy.add(session);
     return session;
   }

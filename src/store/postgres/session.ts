@@ -72,6 +72,11 @@ export class Session {
     return this.#status === 'E';
   }
 
+  /** Whether a transaction is open, as far as the driver can tell. */
+  get inTransaction(): boolean {
+    return (this.#status ?? 'I') !== 'I';
+  }
+
   /**
    * Sends the statements as one message: one round trip, and nothing after a statement that fails. When the
    * deadline passes, the connection is destroyed: a client that timed out would hand its late answers to the

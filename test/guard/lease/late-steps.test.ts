@@ -124,7 +124,7 @@ test('nor may a step under way begin another one then', async () => {
 });
 
 test('an attempt that is lost waits for none of them', async () => {
-  const quick = await startLeases({ beside: leases, lease: 2500, renewInterval: 40 });
+  const quick = await startLeases({ beside: leases, lease: 2500, renewInterval: 100 });
   const never = deferred();
   quick.during = ({ step }) => {
     void step('late', () => never.promise);

@@ -14,7 +14,7 @@ let keys = 0;
 let key: string;
 beforeAll(async () => {
   slow = await startLeases({ storeError: () => false });
-  quick = await startLeases({ beside: slow, lease: 2500, renewInterval: 30 });
+  quick = await startLeases({ beside: slow, lease: 2500, renewInterval: 100 });
 });
 beforeEach(async () => {
   key = `lost-${(keys += 1)}`;

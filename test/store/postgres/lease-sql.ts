@@ -97,7 +97,11 @@ export async function recordStep(
   client: Client,
   holder: Holder,
   name: string,
-  { marker = '', lockTimeoutMs = 10_000, outcome = RESULT } = {},
+  {
+    marker = '',
+    lockTimeoutMs = 10_000,
+    outcome = RESULT,
+  }: { marker?: string; lockTimeoutMs?: number; outcome?: Outcome } = {},
 ): Promise<boolean> {
   const { rows } = await send(
     client,
@@ -148,10 +152,12 @@ export async function read(
   identity: Buffer,
 ): Promise<{ readonly row: Row | undefined; readonly clockMs: number }> {
   const { rows } = await client.query({
-    text: `select s.existing, extract(epoch from clock_timestamp())::double precision * 1000 as clock_ms,
+    text: `select (select graphql_idempotency.sighting(r) from graphql_idempotency.record as r
+          where r.identity = n.identity) as existing,
+        extract(epoch from clock_timestamp())::double precision * 1000 as clock_ms,
         (select json_agg(json_build_object('name', t.name, 'fence', t.fence::text) order by t.completed_at, t.name)
           from graphql_idempotency.step as t where t.identity = n.identity) as steps
-      from (select $1::bytea as identity) as n left join graphql_idempotency.sighting as s using (identity)`,
+      from (select $1::bytea as identity) as n`,
     values: [identity],
     types: resultTypes,
   });

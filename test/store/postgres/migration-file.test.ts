@@ -21,9 +21,10 @@ const schema = 'by "hand" \'s';
 /** Fills in the variable as psql does: outside of literals, quoted names, dollar quotes and comments. */
 function byHand(sql: string, name: string): string {
   const skipped = /'(?:[^']|'')*'|(\$\w*\$)[\s\S]*?\1|--[^\n]*|"[^"]*"/.source;
-  return sql.replaceAll(new RegExp(`${skipped}|:"schema"`, 'g'), (found) =>
-    found === ':"schema"' ? quoted(name) : found,
-  );
+  return sql.replaceAll(new RegExp(`:'schema'|${skipped}|:"schema"`, 'g'), (found) => {
+    if (found === ":'schema'") return `'${name.replaceAll("'", "''")}'`;
+    return found === ':"schema"' ? quoted(name) : found;
+  });
 }
 
 async function runByHand(client: Client, file: string): Promise<void> {

@@ -41,7 +41,6 @@ test('a role that may use the schema and write its tables is enough', async () =
     grant select on graphql_idempotency.migration, graphql_idempotency.store to app;
     grant select, insert, update, delete on graphql_idempotency.record to app;
     grant select, insert, update, delete on graphql_idempotency.step to app;
-    grant select on graphql_idempotency.sighting to app;
     create table payments (id serial primary key, amount integer not null, note text);
     grant all on payments to app; grant all on sequence payments_id_seq to app;
     create role powerless; grant powerless to app`);

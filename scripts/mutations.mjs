@@ -60,7 +60,7 @@ export const mutations = [
     name: 'Redis is written before COMMIT',
     edits: [
       {
-        file: 'src/guard/run-attempt.ts',
+        file: 'src/guard/transaction/run-attempt.ts',
         find: "const completion = await claim.attempt.complete(newRecord(context, call, 'result', body));",
         replace: `const early = newRecord(context, call, 'result', body);
   remember(
@@ -88,6 +88,11 @@ export const mutations = [
       {
         file: 'schema/postgres/0001_record.sql',
         find: 'constraint record_pkey primary key (identity),',
+        replace: '',
+      },
+      {
+        file: 'schema/postgres/0002_lease.sql',
+        find: /constraint step_record_fkey foreign key .*,/,
         replace: '',
       },
       {
@@ -170,8 +175,8 @@ export const mutations = [
       },
       {
         file: 'src/store/postgres/session.ts',
-        find: 'await this.client.query({ text, types: resultTypes })',
-        replace: 'await this.client.query({ text, types: resultTypes, query_timeout: timeoutMs } as never)',
+        find: 'await this.client.query(config)',
+        replace: 'await this.client.query({ ...config, query_timeout: timeoutMs } as never)',
       },
       {
         file: 'src/store/postgres/session.ts',

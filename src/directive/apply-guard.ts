@@ -26,6 +26,8 @@ export interface ApplyGuardOptions {
   readonly describe: boolean;
   readonly minTtl: MinTtls;
   readonly wrap: WrapResolver;
+  /** Refuses the rules of a schema by throwing, before anything is wrapped. */
+  readonly check?: (rules: ReadonlyMap<string, FieldRule>) => void;
 }
 
 interface MutationField {
@@ -71,6 +73,7 @@ export function applyGuard(
   const rules = new Map<string, FieldRule>();
   for (const { coordinate, rule } of fields) if (rule !== undefined) rules.set(coordinate, rule);
   assertRootApart(schema, rules.size > 0);
+  options.check?.(rules);
 
   // All refusals are behind us: a schema that is refused was not touched.
   for (const mutationField of fields) {

@@ -153,6 +153,14 @@ export function createIdempotency<TContext extends object = BaseContext>(
     },
   });
 
+  function checkLeased(rules: ReadonlyMap<string, FieldRule>, callbacks: object): void {
+    const leased = [...rules.values()].filter(({ mode }) => mode === 'LEASE');
+    const everyFieldHasTtl = leased.every(({ ttlMs }) => ttlMs !== undefined);
+    if (leased.length > 0) checkLeases(settings, everyFieldHasTtl);
+    const coordinates = leased.map(({ coordinate }) => coordinate);
+    checkRecover(coordinates, Object.keys(callbacks));
+  }
+
   function apply(schema: GraphQLSchema): ReadonlyMap<string, FieldRule> {
     let rules: ReadonlyMap<string, FieldRule> = new Map();
     rules = applyGuard(schema, {
@@ -160,17 +168,8 @@ export function createIdempotency<TContext extends object = BaseContext>(
       describe: settings.describe,
       minTtl: { transactionMs: settings.transactionTimeout, leaseMs: settings.lease },
       wrap: guard.wrapperFor(() => rules),
+      check: (found) => checkLeased(found, options.recover ?? {}),
     });
-    const leased = [...rules.values()].filter(({ mode }) => mode === 'LEASE');
-    if (leased.length > 0)
-      checkLeases(
-        settings,
-        leased.every(({ ttlMs }) => ttlMs !== undefined),
-      );
-    checkRecover(
-      leased.map(({ coordinate }) => coordinate),
-      Object.keys(options.recover ?? {}),
-    );
     return rules;
   }
 

@@ -12,6 +12,7 @@ import type { Service, ServiceOptions } from '../support/service.ts';
 import { eventually } from '../support/signal.ts';
 
 export interface ProxiedService {
+  readonly databaseUrl: string;
   readonly service: Service;
   readonly postgres: PostgresProxy;
   readonly redis: RedisProxy;
@@ -21,6 +22,8 @@ export interface ProxiedService {
 }
 
 export interface ProxiedOptions extends Omit<ServiceOptions, 'databaseUrl' | 'redis'> {
+  /** @defaultValue one of its own */
+  readonly databaseUrl?: string;
   /** @defaultValue true */
   readonly redis?: boolean;
   /** @defaultValue 25 */
@@ -31,9 +34,10 @@ export interface ProxiedOptions extends Omit<ServiceOptions, 'databaseUrl' | 're
 export async function startProxied({
   redis: withRedis = true,
   replyDelayMs = 25,
+  databaseUrl,
   ...rest
 }: ProxiedOptions = {}): Promise<ProxiedService> {
-  const { url } = await createDatabase({ migrated: true });
+  const url = databaseUrl ?? (await createDatabase({ migrated: true })).url;
   const postgres = await startPostgresProxy({ target: url, replyDelayMs });
   const redis = await startRedisProxy({ target: redisUrl() });
   const prefix = redisPrefix();
@@ -66,7 +70,7 @@ export async function startProxied({
 
   await service.send({ key: 'warm-up' });
   await reset();
-  return { service, postgres, redis, prefix, reset };
+  return { databaseUrl: url, service, postgres, redis, prefix, reset };
 }
 
 /** Follows what the library publishes, until the test ends. */

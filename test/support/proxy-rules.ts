@@ -20,6 +20,7 @@ export interface MessageMatch {
  * - `hold`: it and all behind it in its direction wait for `release`.
  * - `blackhole`: the same, and the other direction waits as well.
  * - `drop`: it alone is left out.
+ * - `hold-answer`: it goes on, and everything in the other direction waits for `release`.
  * - `cut-before`, `cut-after`: the connection ends without it, or with it as the last message passed on.
  * - `{ delayMs }`: it and all behind it in its direction wait so long.
  */
@@ -28,6 +29,7 @@ export type ProxyAction =
   | 'hold'
   | 'blackhole'
   | 'drop'
+  | 'hold-answer'
   | 'cut-before'
   | 'cut-after'
   | { readonly delayMs: number };
@@ -111,6 +113,9 @@ function act({ action, releases }: ActiveRule, controls: MessageControls): boole
     case 'blackhole':
       releases.push(controls.hold(), controls.holdOpposite());
       return false;
+    case 'hold-answer':
+      releases.push(controls.holdOpposite());
+      return true;
     case 'cut-before':
       controls.cut(false);
       return false;

@@ -10,6 +10,8 @@ import pg from 'pg';
 
 export interface ServiceContext {
   readonly user: string | undefined;
+  /** Aborts when the client goes away before it has its answer. */
+  readonly gone: AbortSignal;
 }
 
 export interface PayArguments {
@@ -129,7 +131,13 @@ export async function startService(service: ServiceOptions): Promise<Service> {
   try {
     ({ url } = await startStandaloneServer(server, {
       listen: { port: 0, host: '127.0.0.1' },
-      context: async ({ req }) => ({ user: req.headers.authorization?.replace('Bearer ', '') || undefined }),
+      context: async ({ req, res }) => {
+        const gone = new AbortController();
+        res.on('close', () => {
+          if (!res.writableFinished) gone.abort();
+        });
+        return { user: req.headers.authorization?.replace('Bearer ', '') || undefined, gone: gone.signal };
+      },
     }));
   } catch (error) {
     await own.end();

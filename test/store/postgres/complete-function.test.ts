@@ -109,12 +109,13 @@ describe('it raises GI001, and the row stays as it is, where the identity has', 
     'an expired record whose tombstone still stands': `update graphql_idempotency.record set expires_at = clock_timestamp() - interval '1 hour'`,
     'a live lease': `update graphql_idempotency.record set mode = 'lease', fence = 1, state = 'pending', outcome = null, completed_at = null,
       expires_at = null, takeover_after = null, sweep_after = null, codec_version = null, body = null,
-      lease_until = clock_timestamp() + interval '1 hour'`,
+      ttl_ms = 1, tombstone_ttl_ms = 1, lease_until = clock_timestamp() + interval '1 hour'`,
     'an abandoned lease': `update graphql_idempotency.record set mode = 'lease', fence = 1, state = 'pending', outcome = null, completed_at = null,
       expires_at = null, takeover_after = null, sweep_after = null, codec_version = null, body = null,
-      lease_until = clock_timestamp() - interval '1 hour'`,
+      ttl_ms = 1, tombstone_ttl_ms = 1, lease_until = clock_timestamp() - interval '1 hour'`,
     'an unknown outcome': `update graphql_idempotency.record set mode = 'lease', fence = 1, state = 'unknown', outcome = null, completed_at = null,
-      expires_at = null, takeover_after = null, sweep_after = null, codec_version = null, body = null`,
+      expires_at = null, takeover_after = null, sweep_after = null, codec_version = null, body = null,
+      ttl_ms = 1, tombstone_ttl_ms = 1, lease_until = clock_timestamp(), abandoned_at = clock_timestamp()`,
   };
   test.each(Object.entries(rows))('%s', async (_, change) => {
     await completed(one, identity, { tombstoneMs: 3_600_000 });

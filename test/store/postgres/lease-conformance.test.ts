@@ -37,7 +37,7 @@ beforeAll(async () => {
 });
 afterAll(() => client.end());
 
-const FENCES = ['0', '1', '4611686018427387904', '9223372036854775807'] as readonly Fence[];
+const FENCES = ['0', '1', '4611686018427387904', '9223372036854775807'].map((text) => text as Fence);
 const ASKED = { fingerprintVersion: 1, fingerprint: Buffer.alloc(32, 3) };
 const OUTCOMES: readonly Outcome[] = [
   RESULT,
@@ -87,8 +87,8 @@ interface Model {
 
 const covered = new Set<string>();
 
-test('drawn at random', async () => {
-  const sequence = fc.array(command, { minLength: 5, maxLength: 25 });
+test('drawn at random', { timeout: 60_000 }, async () => {
+  const sequence = fc.array(command, { minLength: 5, maxLength: 20 });
   await fc.assert(
     fc.asyncProperty(sequence, fc.boolean(), async (commands, afterTransactionMode) => {
       const identity = newIdentity();
@@ -105,7 +105,7 @@ test('drawn at random', async () => {
         }
       }
     }),
-    { numRuns: 120 },
+    { numRuns: 70 },
   );
   const kinds = ['claim', 'take-over', 'renew', 'record-step', 'complete', 'release', 'abandon', 'sweep'];
   expect([...covered].toSorted()).toEqual(
@@ -118,9 +118,8 @@ async function beginWithAnother(identity: Buffer, model: Model): Promise<void> {
   await completed(client, identity, {
     ttlMs: TTL_MS,
     tombstoneMs: TOMBSTONE_MS,
-    body: RESULT.body!,
   });
-  model.row = { record: recordOf(RESULT, 0), steps: [] };
+  model.row = { record: recordOf({ ...RESULT, body: Buffer.from('body') }, 0), steps: [] };
 }
 
 function intentOf({ kind, fence, seen, flag, step, outcome }: Command, model: Model): Write {

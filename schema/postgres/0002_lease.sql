@@ -276,6 +276,10 @@ declare
   moment constant timestamptz := clock_timestamp();
   ignored text;
 begin
+  -- A snapshot from before the wait for a step's commit would leave that step behind in the journal.
+  if p_has_steps and current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = '40001', message = 'a lease with steps is completed at READ COMMITTED only';
+  end if;
   ignored := set_config('lock_timeout', p_lock_timeout_ms::text, true);
   if current_setting('synchronous_commit') = 'off' then
     ignored := set_config('synchronous_commit', 'on', true);

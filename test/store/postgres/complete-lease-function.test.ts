@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Fence } from '../../../src/record/record.ts';
 import type { Outcome } from '../../../src/store/lease-port.ts';
 import { createDatabase } from '../../support/database.ts';
-import { connect } from './connection.ts';
+import { connect, refusalOf } from './connection.ts';
 import { newIdentity } from './functions.ts';
 import {
   LEASE_MS,
@@ -53,6 +53,19 @@ async function refused(by: Fence): Promise<void> {
   expect(answer).toEqual(LOST);
   expect(await columnsOf(one, identity)).toEqual(before);
 }
+
+test.each(['repeatable read', 'serializable'])(
+  'at %s, where it could not see a step that commits meanwhile, it completes only without steps',
+  async (level) => {
+    await one.query(`begin isolation level ${level}`);
+    const refusal = await refusalOf(completeLease(one, { identity, fence }));
+    expect(refusal.code).toBe('40001');
+    await one.query('rollback');
+    await one.query(`begin isolation level ${level}`);
+    expect((await completeLease(one, { identity, fence }, undefined, false)).completed_ms).not.toBeNull();
+    await one.query('commit');
+  },
+);
 
 test('it writes the outcome, whose clocks run from completion by the terms of the claim', async () => {
   await age(one, identity, LEASE_MS / 2);

@@ -32,6 +32,10 @@ const markerIgnored = {
   replace: 'if false then',
 };
 
+const lease = 'schema/postgres/0002_lease.sql';
+const races = 'test/store/postgres/lease-races.test.ts';
+const released = 'test/store/postgres/release-lease-function.test.ts';
+
 const swallowed = 'a resolver that swallowed an SQL error is not a success';
 const primaryKey = 'where the lock does not keep two attempts apart, the primary key does';
 
@@ -238,6 +242,84 @@ export const mutations = [
     ],
     test: promises,
     red: 'duplicates that arrive together make one look-up',
+  },
+  {
+    name: 'a lease is completed without its fence',
+    edits: [
+      {
+        file: lease,
+        find: /where r\.identity = p_identity and r\.fence = p_fence and r\.state = 'pending'(?=\s*returning)/,
+        replace: 'where r.identity = p_identity',
+      },
+    ],
+    test: races,
+    red: 'taken over first: the completion changes nothing, and says so',
+  },
+  {
+    name: 'a takeover asks for nothing but the identity',
+    edits: [
+      {
+        file: 'src/store/postgres/lease-statements.ts',
+        find: /and r\.fence = \$\{literal\(seen\)\}\s*and \(r\.state = 'unknown' or r\.state = 'pending' and r\.lease_until <= clock_timestamp\(\)\)/,
+        replace: "and r.state <> 'completed'",
+      },
+    ],
+    test: races,
+    red: 'renewed first: the takeover finds a lease that lives, and changes nothing',
+  },
+  {
+    name: 'a step is journaled without locking its record',
+    edits: [{ file: lease, find: /\n\s*for share;/, replace: ';' }],
+    test: races,
+    red: 'a takeover that waits for a step’s commit returns the journal with that step',
+  },
+  {
+    name: 'the journal is read with the snapshot of the takeover',
+    edits: [
+      {
+        file: 'src/store/postgres/own-transaction.ts',
+        find: '[BEGIN, ...statements, end]',
+        replace: "['begin isolation level repeatable read', ...statements, end]",
+      },
+    ],
+    test: 'test/store/postgres/lease-store.test.ts',
+    red: 'a takeover that waits for a step’s commit hands the step over',
+  },
+  {
+    name: 'an attempt with recorded steps frees its key',
+    edits: [
+      {
+        file: lease,
+        find: /p_settled or r\.attempt = 1 and not exists \([^)]*\)/,
+        replace: 'p_settled or r.attempt = 1',
+      },
+    ],
+    test: released,
+    red: 'where a step is recorded',
+  },
+  {
+    name: 'a later attempt frees its key',
+    edits: [{ file: lease, find: 'p_settled or r.attempt = 1 and not', replace: 'p_settled or not' }],
+    test: released,
+    red: 'where another attempt came before',
+  },
+  {
+    name: 'a lost lease is noticed, and nobody told',
+    edits: [{ file: 'src/guard/lease/keep-lease.ts', find: 'controller?.abort(reason);', replace: '' }],
+    test: 'test/guard/lease/lost.test.ts',
+    red: 'the signal aborts, and the caller gets LEASE_LOST, although the resolver never settles',
+  },
+  {
+    name: 'an attempt completes although it has not called a recorded step',
+    edits: [
+      {
+        file: 'src/guard/lease/run-lease.ts',
+        find: 'if (uncalled.length === 0) return undefined;',
+        replace: 'if (uncalled.length >= 0) return undefined;',
+      },
+    ],
+    test: 'test/guard/lease/step-errors.test.ts',
+    red: 'it returned',
   },
 ];
 

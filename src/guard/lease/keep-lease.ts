@@ -33,6 +33,7 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
   let controller: AbortController | undefined;
   let reason: Error | undefined;
   let stopped = false;
+  let lapsed = false;
   let timer: NodeJS.Timeout | undefined;
   let lapse: NodeJS.Timeout | undefined;
   let end!: (reason: Error) => void;
@@ -56,6 +57,7 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
       case 'done':
         clearTimeout(lapse);
         lapse = undefined;
+        lapsed = false;
         tellLease(lease, 'renewed');
         return schedule(Math.min(renewMs, leftMs));
       case 'lost':
@@ -68,8 +70,15 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
 
   /** Nobody may have taken it over yet: the fence will decide, when there is an answer again. */
   function onLapse(): void {
+    if (lapsed) return;
+    lapsed = true;
     tellLease(lease, 'lapsed');
     abort(new Error('the lease could not be renewed in time'));
+  }
+
+  /** A process that stood still goes on before its timers do, and would begin effects on a lease that is over. */
+  function lookAtClock(): void {
+    if (!stopped && reason === undefined && performance.now() >= lease.aliveUntilMs) onLapse();
   }
 
   function lose(): void {
@@ -116,6 +125,7 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
   return {
     // Made when somebody asks: most resolvers don't.
     get signal() {
+      lookAtClock();
       if (controller === undefined) {
         controller = new AbortController();
         if (reason !== undefined) controller.abort(reason);
@@ -123,6 +133,7 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
       return controller.signal;
     },
     get aborted() {
+      lookAtClock();
       return reason !== undefined;
     },
     over,

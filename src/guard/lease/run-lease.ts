@@ -78,6 +78,8 @@ export async function runLease(
   const keeper = keepLease(lease, context.leases);
   const run = new Run(context, passenger, lease, keeper);
   try {
+    // The process stood still since it asked for the lease: another may have it, and nothing has begun here.
+    if (keeper.aborted) return await release(run, leaseLost({ ...passenger.call, ...context }));
     const settled = await settle(() => passenger.resolve(run), keeper.over);
     // What is still running must not begin new effects once the caller has its answer.
     const closed = run.closeJournal();

@@ -17,6 +17,7 @@ import { leaseLost } from './refusals.ts';
 import { openSteps } from './open-steps.ts';
 import type { LateFailure } from './open-steps.ts';
 import type { Step, StepCall, StepOptions } from './step.ts';
+import { timedSignal } from './timed-signal.ts';
 
 export interface JournalContext {
   readonly lease: HeldLease;
@@ -48,9 +49,7 @@ export function openJournal(context: JournalContext): Journal {
 
   const steps = openSteps(coordinate, settings.logger);
 
-  function callOf(name: string, { timeout }: StepOptions): StepCall {
-    const timed =
-      timeout === undefined ? undefined : AbortSignal.any([keeper.signal, AbortSignal.timeout(timeout)]);
+  function callOf(name: string, timed?: AbortSignal): StepCall {
     return {
       key: context.deriveKey(name),
       attempt,
@@ -59,6 +58,20 @@ export function openJournal(context: JournalContext): Journal {
         return timed ?? keeper.signal;
       },
     };
+  }
+
+  async function call(
+    name: string,
+    run: (call: StepCall) => unknown,
+    { timeout }: StepOptions,
+  ): Promise<unknown> {
+    if (timeout === undefined) return run(callOf(name));
+    const { signal, end } = timedSignal(keeper.signal, timeout);
+    try {
+      return await run(callOf(name, signal));
+    } finally {
+      end();
+    }
   }
 
   function assertHeld(): void {
@@ -75,7 +88,7 @@ export function openJournal(context: JournalContext): Journal {
     assertHeld();
     let value: unknown;
     try {
-      value = await run(callOf(name, options));
+      value = await call(name, run, options);
     } catch (error) {
       if (finalFor(error, options)) await recordError(name, error);
       throw error;
@@ -94,7 +107,7 @@ export function openJournal(context: JournalContext): Journal {
     const transaction = await lease.beginStep().catch((error: unknown) => {
       throw error instanceof StoreUnavailableError ? transactionAborted(circumstances, error) : error;
     });
-    const settled = await settle(() => run(transaction.tx, callOf(name, {})), transaction.died);
+    const settled = await settle(() => run(transaction.tx, callOf(name)), transaction.died);
     if (settled.kind !== 'returned') {
       const cause = settled.kind === 'threw' ? settled.error : settled.reason;
       // Asked before the rollback, which leaves nothing to see of it.

@@ -1,5 +1,6 @@
 /** Keeps a lease alive while its attempt runs, and tells the attempt when that no longer works. */
 
+import { setMaxListeners } from 'node:events';
 import type { HeldLease } from '../../store/lease-port.ts';
 import { isObserved, publish } from '../../telemetry/channels.ts';
 import type { LeaseEvent } from '../../telemetry/channels.ts';
@@ -128,6 +129,8 @@ export function keepLease(lease: HeldLease, { renewMs, attemptTimeoutMs }: Lease
       lookAtClock();
       if (controller === undefined) {
         controller = new AbortController();
+        // As many listen as steps run; Node would warn of the eleventh.
+        setMaxListeners(0, controller.signal);
         if (reason !== undefined) controller.abort(reason);
       }
       return controller.signal;

@@ -4,7 +4,8 @@ import type { Logger } from '../../config/logger.ts';
 import type { AbandonedRecord, AbandonedStep, RecoverAttempt, Recovery } from '../../config/recovery.ts';
 import { decode } from '../../record/codec.ts';
 import { decodeError } from '../../record/stored-error.ts';
-import type { AbandonedRow, HeldLease, RecordedStep } from '../../store/lease-port.ts';
+import type { AbandonedRow, HeldLease, LeaseWrite, RecordedStep } from '../../store/lease-port.ts';
+import { StoreUnavailableError } from '../../store/port.ts';
 import type { DurableStore } from '../../store/port.ts';
 import type { AttemptSettings } from '../attempt-settings.ts';
 import { deriveKey } from '../current.ts';
@@ -71,7 +72,7 @@ export function createRecoverer(options: RecovererOptions): Recoverer {
         return 'busy';
       }
       keeper.stop();
-      return (await settleAs(lease, recovery)) ? recovery.outcome : 'busy';
+      return (await settleAs(lease, recovery)) === 'done' ? recovery.outcome : 'busy';
     } finally {
       keeper.stop();
     }
@@ -81,26 +82,28 @@ export function createRecoverer(options: RecovererOptions): Recoverer {
     return durable.takeOver({ identity, seen: fence, leaseMs: leases.leaseMs, rerun: false });
   }
 
-  /** Whether it was settled, by the fence that was taken for it. */
-  async function settleAs(lease: HeldLease, recovery: Recovery): Promise<boolean> {
+  /** Settles it by the fence that was taken for it. */
+  async function settleAs(lease: HeldLease, recovery: Recovery): Promise<LeaseWrite> {
     switch (recovery.outcome) {
       case 'completed': {
         const outcome =
           'error' in recovery
             ? errorToStore(recovery.error, options.attempts, lease.coordinate)
             : resultToStore(recovery.result, options.attempts, lease.coordinate);
-        const completed = (await lease.complete(outcome)).kind === 'completed';
-        if (completed) tellLease(lease, 'completed');
-        return completed;
+        const completion = await lease.complete(outcome);
+        if (completion.kind !== 'completed') return completion.kind;
+        tellLease(lease, 'completed');
+        return 'done';
       }
       case 'not-executed': {
-        const released = (await lease.release(true)) === 'done';
-        if (released) tellLease(lease, 'released');
+        const released = await lease.release(true);
+        if (released === 'kept') return 'lost';
+        if (released === 'done') tellLease(lease, 'released');
         return released;
       }
       case 'unknown': {
-        const abandoned = (await lease.abandon()) === 'done';
-        if (abandoned) tellLease(lease, 'abandoned');
+        const abandoned = await lease.abandon();
+        if (abandoned === 'done') tellLease(lease, 'abandoned');
         return abandoned;
       }
     }
@@ -148,7 +151,14 @@ export function createRecoverer(options: RecovererOptions): Recoverer {
       const row = await find(identity);
       const lease = row && (await takeOver(row));
       if (lease === undefined) return 'not-abandoned';
-      return (await settleAs(lease, wanted)) ? 'resolved' : 'not-abandoned';
+      const settled = await settleAs(lease, wanted);
+      if (settled === 'unanswered') {
+        // Its fence is taken, and the write may yet arrive: "not abandoned" would say that nothing was changed.
+        throw new StoreUnavailableError(
+          'It is not known whether the attempt was settled. Resolve it again when its lease is over.',
+        );
+      }
+      return settled === 'done' ? 'resolved' : 'not-abandoned';
     },
   };
 }

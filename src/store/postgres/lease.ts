@@ -83,7 +83,7 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
         timeoutMs,
       );
       if (committed.kind !== 'committed') return 'unanswered';
-      if (committed.results[1]!.rowCount !== 1) return 'lost';
+      if (committed.results[1]!.rowCount !== 1) return lost();
       aliveUntilMs = committed.askedMs + grant.leaseMs;
       return 'done';
     },
@@ -94,13 +94,21 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
       hasSteps = true;
       const committed = await callUntilAnswered(context, leases.recordStep(grant, step, ''), times);
       if (committed.kind === 'committed') return 'done';
-      return committed.kind === 'refused' ? 'lost' : 'unanswered';
+      return committed.kind === 'refused' ? lost() : 'unanswered';
     },
 
     async beginStep() {
       const attempt = await context.begin();
       hasSteps = true;
-      return stepTransaction({ ...context, attempt, holder: grant });
+      const transaction = stepTransaction({ ...context, attempt, holder: grant });
+      return {
+        ...transaction,
+        async commit(step) {
+          const completion = await transaction.commit(step);
+          if (completion.kind === 'lost') lost();
+          return completion;
+        },
+      };
     },
 
     async complete(outcome) {
@@ -144,6 +152,12 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
   };
   held.add(lease);
   return lease;
+
+  /** There is nothing left to give up when the store closes. */
+  function lost(): 'lost' {
+    held.delete(lease);
+    return 'lost';
+  }
 
   function completionOf(
     { fingerprint, fingerprintVersion }: Grant,

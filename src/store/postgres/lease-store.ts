@@ -37,6 +37,14 @@ export function leaseStore(options: LeaseStoreOptions): LeaseStore {
   const { leases, claimTimeout, probeTimeout } = options;
   const held = new Set<StoredLease>();
   const context: LeaseContext = { ...options, held };
+  let closing = false;
+
+  /** Granted while the others were given up: nobody would tell this one's holder, who would work on alone. */
+  async function assertOpen(end: () => Promise<unknown>): Promise<void> {
+    if (!closing) return;
+    await end();
+    throw new StoreUnavailableError('the store is closed');
+  }
 
   async function claimLease(terms: LeaseTerms): Promise<LeaseClaim> {
     const { identity } = terms;
@@ -54,6 +62,7 @@ export function leaseStore(options: LeaseStoreOptions): LeaseStore {
     const lease = row.granted
       ? holdLease(context, { ...terms, fence, attempt: 1, steps: [], askedMs })
       : undefined;
+    if (lease !== undefined) await assertOpen(() => lease.release(false));
     return { ...sightingOf(row, origin), lease };
   }
 
@@ -68,7 +77,7 @@ export function leaseStore(options: LeaseStoreOptions): LeaseStore {
     const { results, askedMs } = answered(committed);
     const row = results[1]!.rows[0];
     if (row === undefined) return undefined;
-    return holdLease(context, {
+    const lease = holdLease(context, {
       identity,
       fence,
       leaseMs,
@@ -79,6 +88,8 @@ export function leaseStore(options: LeaseStoreOptions): LeaseStore {
       fingerprint: Buffer.from(String(row['fingerprint']), 'hex'),
       steps: (results[2]!.rows as unknown as StepRow[]).map(stepOf),
     });
+    await assertOpen(() => lease.abandon());
+    return lease;
   }
 
   /**
@@ -109,6 +120,7 @@ export function leaseStore(options: LeaseStoreOptions): LeaseStore {
     },
 
     async giveUp() {
+      closing = true;
       await Promise.all([...held].map((lease) => lease.giveUp()));
     },
   };

@@ -10,6 +10,7 @@ alter table :"schema".record
   add column ttl_ms bigint,
   add column tombstone_ttl_ms bigint,
   add column abandoned_at timestamptz,
+  add column namespace text not null default '',
   drop constraint record_is_completed_or_leased,
   -- One constraint, because a table's are planned anew for every insert.
   add constraint record_is_completed_or_leased check (
@@ -25,6 +26,7 @@ alter table :"schema".record
 comment on column :"schema".record.ttl_ms is 'Lease mode, until it completes: how long the record will replay, in milliseconds.';
 comment on column :"schema".record.tombstone_ttl_ms is 'Lease mode, until it completes: how long its key will answer KEY_EXPIRED after that, in milliseconds.';
 comment on column :"schema".record.abandoned_at is 'Lease mode: since when nobody is at work, where that is not the end of the lease.';
+comment on column :"schema".record.namespace is 'Lease mode: whose record this is, among services that share the schema. Others must not settle it.';
 
 -- On a column that renewals leave alone, so that they touch no index.
 create index record_unfinished_idx on :"schema".record (coordinate) where state <> 'completed';
@@ -145,6 +147,7 @@ create function {schema}.claim_vacant(
   p_fence bigint,
   p_lease_until timestamptz,
   p_scope_hash bytea,
+  p_namespace text,
   p_coordinate text,
   p_fingerprint_version smallint,
   p_fingerprint bytea,
@@ -172,6 +175,7 @@ begin
     codec_version = null,
     scope_hash = p_scope_hash,
     fingerprint = p_fingerprint,
+    namespace = p_namespace,
     coordinate = p_coordinate,
     encryption_key_id = null,
     body = null,
@@ -195,6 +199,7 @@ create function {schema}.claim_lease(
   p_lease_ms double precision,
   p_lock_timeout_ms integer,
   p_scope_hash bytea,
+  p_namespace text,
   p_coordinate text,
   p_fingerprint_version smallint,
   p_fingerprint bytea,
@@ -230,18 +235,18 @@ begin
     -- for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
     insert into {schema}.record (
       lease_until, fence, mode, state, fingerprint_version,
-      identity, scope_hash, fingerprint, coordinate, ttl_ms, tombstone_ttl_ms
+      identity, scope_hash, fingerprint, namespace, coordinate, ttl_ms, tombstone_ttl_ms
     )
     values (
       moment + p_lease_ms * interval '1 millisecond', p_fence, 'lease', 'pending', p_fingerprint_version,
-      p_identity, p_scope_hash, p_fingerprint, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
+      p_identity, p_scope_hash, p_fingerprint, p_namespace, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
     )
     on conflict on constraint record_pkey do nothing;
     granted := found;
     if not granted then
       granted := {schema}.claim_vacant(
-        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_coordinate,
-        p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
+        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_namespace,
+        p_coordinate, p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
       );
     end if;
   end if;

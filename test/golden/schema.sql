@@ -43,6 +43,7 @@ record.body bytea
 record.ttl_ms bigint
 record.tombstone_ttl_ms bigint
 record.abandoned_at timestamp with time zone
+record.namespace text not null default ''::text
 step.completed_at timestamp with time zone not null
 step.fence bigint not null
 step.attempt integer not null
@@ -114,7 +115,7 @@ begin
   clock_ms := extract(epoch from clock_timestamp()) * 1000;
 end
 $function$;
-CREATE OR REPLACE FUNCTION graphql_idempotency.claim_lease(p_identity bytea, p_lock bigint, p_fence bigint, p_lease_ms double precision, p_lock_timeout_ms integer, p_scope_hash bytea, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint, OUT granted boolean, OUT clock_ms double precision, OUT existing json)
+CREATE OR REPLACE FUNCTION graphql_idempotency.claim_lease(p_identity bytea, p_lock bigint, p_fence bigint, p_lease_ms double precision, p_lock_timeout_ms integer, p_scope_hash bytea, p_namespace text, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint, OUT granted boolean, OUT clock_ms double precision, OUT existing json)
  RETURNS record
  LANGUAGE plpgsql
 AS $function$
@@ -141,18 +142,18 @@ begin
     -- for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
     insert into graphql_idempotency.record (
       lease_until, fence, mode, state, fingerprint_version,
-      identity, scope_hash, fingerprint, coordinate, ttl_ms, tombstone_ttl_ms
+      identity, scope_hash, fingerprint, namespace, coordinate, ttl_ms, tombstone_ttl_ms
     )
     values (
       moment + p_lease_ms * interval '1 millisecond', p_fence, 'lease', 'pending', p_fingerprint_version,
-      p_identity, p_scope_hash, p_fingerprint, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
+      p_identity, p_scope_hash, p_fingerprint, p_namespace, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
     )
     on conflict on constraint record_pkey do nothing;
     granted := found;
     if not granted then
       granted := graphql_idempotency.claim_vacant(
-        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_coordinate,
-        p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
+        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_namespace,
+        p_coordinate, p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
       );
     end if;
   end if;
@@ -162,7 +163,7 @@ begin
   clock_ms := extract(epoch from coalesce(moment, clock_timestamp())) * 1000;
 end
 $function$;
-CREATE OR REPLACE FUNCTION graphql_idempotency.claim_vacant(p_identity bytea, p_fence bigint, p_lease_until timestamp with time zone, p_scope_hash bytea, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint)
+CREATE OR REPLACE FUNCTION graphql_idempotency.claim_vacant(p_identity bytea, p_fence bigint, p_lease_until timestamp with time zone, p_scope_hash bytea, p_namespace text, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint)
  RETURNS boolean
  LANGUAGE plpgsql
  SET enable_seqscan TO 'off'
@@ -183,6 +184,7 @@ begin
     codec_version = null,
     scope_hash = p_scope_hash,
     fingerprint = p_fingerprint,
+    namespace = p_namespace,
     coordinate = p_coordinate,
     encryption_key_id = null,
     body = null,
@@ -411,14 +413,15 @@ column fence of table graphql_idempotency.step: The fence of the attempt that re
 column fingerprint of table graphql_idempotency.record: SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.
 column identity of table graphql_idempotency.record: SHA-256 over namespace, scope and key. The primary key decides who commits.
 column lease_until of table graphql_idempotency.record: Lease mode: until when the claim lives without renewal.
+column namespace of table graphql_idempotency.record: Lease mode: whose record this is, among services that share the schema. Others must not settle it.
 column scope_hash of table graphql_idempotency.record: SHA-256 over namespace and scope: whose rows these are, for erasure.
 column sweep_after of table graphql_idempotency.record: When the sweeper has work here next: first the body, then the row.
 column takeover_after of table graphql_idempotency.record: From when the key may be executed anew. Not before expires_at.
 column tombstone_ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long its key will answer KEY_EXPIRED after that, in milliseconds.
 column ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long the record will replay, in milliseconds.
 function graphql_idempotency.claim(bytea,bigint,text,integer,integer): Begins an attempt inside the transaction just begun, and reads the record.
-function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
-function graphql_idempotency.claim_vacant(bytea,bigint,timestamp with time zone,bytea,text,smallint,bytea,bigint,bigint): Claims an identity whose record has expired, or is this claim already.
+function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
+function graphql_idempotency.claim_vacant(bytea,bigint,timestamp with time zone,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity whose record has expired, or is this claim already.
 function graphql_idempotency.complete(text,integer,text,bytea,bytea,text,smallint,bytea,text,smallint,bytea,double precision,double precision): Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.
 function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,bytea,boolean): Completes the record of whoever holds the fence, and removes the journal; returns nulls where the lease is lost.
 function graphql_idempotency.existing(bytea): The record of an identity, as the library reads it; null for none.

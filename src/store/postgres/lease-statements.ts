@@ -25,7 +25,8 @@ type Value = string | number | Buffer | undefined;
 
 export type LeaseStatements = ReturnType<typeof leaseStatementsFor>;
 
-export function leaseStatementsFor(schemaName: string, lockTimeoutMs: number) {
+/** `namespace`: of this service, among those that share the schema. It must not see what others have abandoned. */
+export function leaseStatementsFor(schemaName: string, lockTimeoutMs: number, namespace: string) {
   const schema = quoteIdentifier(schemaName);
   const functionOf = (name: string, arity: number): ((values: readonly Value[]) => FunctionCall) => {
     const places = Array.from({ length: arity }, (_, at) => `$${at + 1}`);
@@ -39,7 +40,7 @@ export function leaseStatementsFor(schemaName: string, lockTimeoutMs: number) {
       },
     });
   };
-  const claim = functionOf('claim_lease', 11);
+  const claim = functionOf('claim_lease', 12);
   const recordStep = functionOf('record_step', 9);
   const complete = functionOf('complete_lease', 7);
   const release = functionOf('release_lease', 4);
@@ -57,6 +58,7 @@ export function leaseStatementsFor(schemaName: string, lockTimeoutMs: number) {
         terms.leaseMs,
         lockTimeoutMs,
         terms.scopeHash,
+        namespace,
         terms.coordinate,
         terms.fingerprintVersion,
         terms.fingerprint,
@@ -137,6 +139,7 @@ export function leaseStatementsFor(schemaName: string, lockTimeoutMs: number) {
     abandoned: ({ coordinates, identity, after, limit }: AbandonedQuery): string => {
       const conditions = [
         `r.state <> 'completed'`,
+        `r.namespace = ${literal(namespace)}`,
         `(r.state = 'unknown' or r.lease_until <= clock_timestamp())`,
         ...(coordinates === undefined ? [] : [`r.coordinate in (${coordinates.map(literal).join(', ')})`]),
         ...(identity === undefined ? [] : [`r.identity = ${literal(identity)}`]),

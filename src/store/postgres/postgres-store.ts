@@ -26,6 +26,7 @@ import type { StepAttempt } from './step-transaction.ts';
 
 export interface PostgresSettings extends PoolSettings {
   readonly schema: string;
+  readonly namespace: string;
   readonly transactionTimeout: number;
   readonly commitTimeout: number;
   readonly probeTimeout: number;
@@ -93,7 +94,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     ...settings,
     pools,
     preparing: new Preparing(settings.preparedStatements),
-    leases: leaseStatementsFor(settings.schema, settings.lockTimeout),
+    leases: leaseStatementsFor(settings.schema, settings.lockTimeout, settings.namespace),
     begin,
     onClock: options.onClock,
   });

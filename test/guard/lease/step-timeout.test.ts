@@ -39,7 +39,9 @@ test('of more steps side by side than Node expects listeners', async () => {
   process.on('warning', onWarning);
   leases.during = ({ step }: Call) =>
     Promise.all(
-      Array.from({ length: 20 }, (_, at) => step(`s${at}`, ({ signal }) => signal.aborted, { timeout: 5000 })),
+      Array.from({ length: 20 }, (_, at) =>
+        step(`s${at}`, ({ signal }) => signal.aborted, { timeout: 5000 }),
+      ),
     );
   expect((await leases.call('refuse', 'many')).value).toEqual(Array.from({ length: 20 }, () => false));
   await pause(10);

@@ -19,7 +19,7 @@ export const TOMBSTONE_MS = 60 * MINUTE_MS;
 
 export const RESULT: Outcome = { outcome: 'result', codecVersion: 1, body: Buffer.from('"body"') };
 
-export const statements = leaseStatementsFor('graphql_idempotency', 10_000);
+export const statements = leaseStatementsFor('graphql_idempotency', 10_000, '');
 
 export function newFence(): Fence {
   return (randomBytes(8).readBigUInt64BE() >> 1n).toString() as Fence;

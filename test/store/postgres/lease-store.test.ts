@@ -27,6 +27,7 @@ beforeEach(async () => {
     source: { config: { connectionString: url }, single: false },
     settings: {
       schema: 'graphql_idempotency',
+      namespace: '',
       poolSize: 3,
       reservedPoolSize: 2,
       poolQueueSize: 10,

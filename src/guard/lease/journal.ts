@@ -35,6 +35,8 @@ export interface Journal {
   isFinal(error: unknown): boolean;
   /** Names of recorded steps that this attempt has not called. */
   readonly uncalled: readonly string[];
+  /** Failures of steps that the resolver may not know of. */
+  readonly unheard: readonly unknown[];
   /** Refuses further steps, and resolves when those under way have ended: with the failure of one of them. */
   close(): Promise<LateFailure | undefined>;
 }
@@ -201,6 +203,7 @@ export function openJournal(context: JournalContext): Journal {
     get uncalled() {
       return [...recorded.keys()].filter((name) => !steps.called.has(name));
     },
+    unheard: steps.unheard,
     close: () => steps.close(),
   };
 }

@@ -15,6 +15,8 @@ type RunTransaction = (name: string, run: (tx: Transaction, call: StepCall) => u
 
 export interface OpenSteps {
   readonly called: ReadonlySet<string>;
+  /** Failures of steps that ran on when another one failed: a resolver that awaits them together has not heard of them. */
+  readonly unheard: readonly unknown[];
   stepOf(runStep: RunStep, runTransaction: RunTransaction): Step;
   /** Refuses further steps, and resolves when those under way have ended: with the failure of one of them. */
   close(): Promise<LateFailure | undefined>;
@@ -28,6 +30,8 @@ export interface LateFailure {
 export function openSteps(coordinate: string, logger: Logger): OpenSteps {
   const called = new Set<string>();
   const running = new Set<Promise<unknown>>();
+  const overtaken = new WeakSet<Promise<unknown>>();
+  const unheard: unknown[] = [];
   let open = true;
 
   function start(name: string, work: () => Promise<unknown>): Promise<unknown> {
@@ -37,6 +41,8 @@ export function openSteps(coordinate: string, logger: Logger): OpenSteps {
       () => running.delete(started),
       (error: unknown) => {
         running.delete(started);
+        if (overtaken.has(started)) unheard.push(error);
+        for (const other of running) overtaken.add(other);
         // Heard here too: a step that nobody awaits must not end the process.
         if (!open)
           logger.warn(`${coordinate}: a step failed that its resolver had not awaited.`, { cause: error });
@@ -65,6 +71,7 @@ export function openSteps(coordinate: string, logger: Logger): OpenSteps {
 
   return {
     called,
+    unheard,
     stepOf(runStep, runTransaction) {
       const step = (name: string, run: (call: StepCall) => unknown, options: StepOptions = {}) =>
         start(name, () => runStep(name, run, options));

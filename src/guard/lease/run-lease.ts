@@ -117,8 +117,10 @@ async function endWithError(run: Run, error: unknown, late: LateFailure | undefi
   }
   // The resolver did not hear of what failed after it: of two steps side by side the first may have refused,
   // and the second have lost the answer to what it did.
-  const certain = late === undefined && saysNothingWasDone(context.attempts, coordinate, error);
-  if (certain) return release(run, error);
+  const nothingWasDone = (reason: unknown): boolean =>
+    saysNothingWasDone(context.attempts, coordinate, reason);
+  const certain = late === undefined && (journal?.unheard ?? []).every(nothingWasDone);
+  if (certain && nothingWasDone(error)) return release(run, error);
   return endUnknown(run, error);
 }
 

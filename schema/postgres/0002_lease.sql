@@ -122,73 +122,8 @@ end
 $$;
 
 -- The functions below name everything by its schema instead of setting the search path: setting anything costs
--- each call about a quarter of the call itself.
-
--- Apart from the claim, most of which find nothing to read, because it has to set something: sessions keep the
--- plan that they made while the table was small, and without this, one that scans it.
-do $define$ begin execute replace($definition$
-create function {schema}.existing(p_identity bytea)
-returns json
-language plpgsql
-volatile
-set enable_seqscan = off
-as $function$
-begin
-  return (select {schema}.sighting(r) from {schema}.record as r where r.identity = p_identity);
-end
-$function$
-$definition$, '{schema}', quote_ident(current_setting('idempotency.schema'))); end $define$;
-comment on function :"schema".existing is 'The record of an identity, as the library reads it; null for none.';
-
--- Apart from the claim for the same reason.
-do $define$ begin execute replace($definition$
-create function {schema}.claim_vacant(
-  p_identity bytea,
-  p_fence bigint,
-  p_lease_until timestamptz,
-  p_scope_hash bytea,
-  p_namespace text,
-  p_coordinate text,
-  p_fingerprint_version smallint,
-  p_fingerprint bytea,
-  p_ttl_ms bigint,
-  p_tombstone_ttl_ms bigint
-)
-returns boolean
-language plpgsql
-volatile
-set enable_seqscan = off
-as $function$
-begin
-  update {schema}.record as r set
-    completed_at = null,
-    expires_at = null,
-    takeover_after = null,
-    sweep_after = null,
-    lease_until = p_lease_until,
-    fence = p_fence,
-    mode = 'lease',
-    state = 'pending',
-    outcome = null,
-    attempt = 1,
-    fingerprint_version = p_fingerprint_version,
-    codec_version = null,
-    scope_hash = p_scope_hash,
-    fingerprint = p_fingerprint,
-    namespace = p_namespace,
-    coordinate = p_coordinate,
-    encryption_key_id = null,
-    body = null,
-    ttl_ms = p_ttl_ms,
-    tombstone_ttl_ms = p_tombstone_ttl_ms,
-    abandoned_at = null
-  where r.identity = p_identity
-    and (r.state = 'completed' and r.takeover_after <= clock_timestamp() or r.state = 'pending' and r.fence = p_fence);
-  return found;
-end
-$function$
-$definition$, '{schema}', quote_ident(current_setting('idempotency.schema'))); end $define$;
-comment on function :"schema".claim_vacant is 'Claims an identity whose record has expired, or is this claim already.';
+-- each call about a quarter of the call itself. Where they look for rows, scans are off all the same: sessions
+-- keep the plan that they made while the table was small, and without this, one that scans it.
 
 -- Claims a lease, or says what stands in the way. Sent again by who got no answer, it is granted again.
 do $define$ begin execute replace($definition$
@@ -211,6 +146,7 @@ create function {schema}.claim_lease(
 )
 language plpgsql
 volatile
+set enable_seqscan = off
 as $function$
 declare
   moment timestamptz;
@@ -228,12 +164,16 @@ begin
   end if;
   granted := false;
   -- An attempt of transaction mode holds this lock and has no row yet. A claim beside it would only make it
-  -- fail at the end.
-  if pg_try_advisory_xact_lock(p_lock) then
+  -- fail at the end. And looked for first, because the insert waits for whoever writes the row that it finds, and
+  -- its update locks it: a replay must neither wait, nor write, which a full disk or a missing standby would
+  -- keep it from.
+  if pg_try_advisory_xact_lock(p_lock) and not exists (
+    select from {schema}.record as r where r.identity = p_identity
+      and not (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      and not (r.state = 'pending' and r.fence = p_fence)
+  ) then
     moment := clock_timestamp();
-    -- Doing nothing and not updating, because an update locks the row that it finds: a replay must neither wait
-    -- for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
-    insert into {schema}.record (
+    insert into {schema}.record as r (
       lease_until, fence, mode, state, fingerprint_version,
       identity, scope_hash, fingerprint, namespace, coordinate, ttl_ms, tombstone_ttl_ms
     )
@@ -241,17 +181,34 @@ begin
       moment + p_lease_ms * interval '1 millisecond', p_fence, 'lease', 'pending', p_fingerprint_version,
       p_identity, p_scope_hash, p_fingerprint, p_namespace, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
     )
-    on conflict on constraint record_pkey do nothing;
+    on conflict on constraint record_pkey do update set
+      completed_at = null,
+      expires_at = null,
+      takeover_after = null,
+      sweep_after = null,
+      lease_until = excluded.lease_until,
+      fence = excluded.fence,
+      mode = excluded.mode,
+      state = excluded.state,
+      outcome = null,
+      attempt = 1,
+      fingerprint_version = excluded.fingerprint_version,
+      codec_version = null,
+      scope_hash = excluded.scope_hash,
+      fingerprint = excluded.fingerprint,
+      namespace = excluded.namespace,
+      coordinate = excluded.coordinate,
+      encryption_key_id = null,
+      body = null,
+      ttl_ms = excluded.ttl_ms,
+      tombstone_ttl_ms = excluded.tombstone_ttl_ms,
+      abandoned_at = null
+    where (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      or (r.state = 'pending' and r.fence = excluded.fence);
     granted := found;
-    if not granted then
-      granted := {schema}.claim_vacant(
-        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_namespace,
-        p_coordinate, p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
-      );
-    end if;
   end if;
   if not granted then
-    existing := {schema}.existing(p_identity);
+    select {schema}.sighting(r) into existing from {schema}.record as r where r.identity = p_identity;
   end if;
   clock_ms := extract(epoch from coalesce(moment, clock_timestamp())) * 1000;
 end

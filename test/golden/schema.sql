@@ -118,6 +118,7 @@ $function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.claim_lease(p_identity bytea, p_lock bigint, p_fence bigint, p_lease_ms double precision, p_lock_timeout_ms integer, p_scope_hash bytea, p_namespace text, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint, OUT granted boolean, OUT clock_ms double precision, OUT existing json)
  RETURNS record
  LANGUAGE plpgsql
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   moment timestamptz;
@@ -135,12 +136,16 @@ begin
   end if;
   granted := false;
   -- An attempt of transaction mode holds this lock and has no row yet. A claim beside it would only make it
-  -- fail at the end.
-  if pg_try_advisory_xact_lock(p_lock) then
+  -- fail at the end. And looked for first, because the insert waits for whoever writes the row that it finds, and
+  -- its update locks it: a replay must neither wait, nor write, which a full disk or a missing standby would
+  -- keep it from.
+  if pg_try_advisory_xact_lock(p_lock) and not exists (
+    select from graphql_idempotency.record as r where r.identity = p_identity
+      and not (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      and not (r.state = 'pending' and r.fence = p_fence)
+  ) then
     moment := clock_timestamp();
-    -- Doing nothing and not updating, because an update locks the row that it finds: a replay must neither wait
-    -- for whoever writes that row, nor write, which a full disk or a missing standby would keep it from.
-    insert into graphql_idempotency.record (
+    insert into graphql_idempotency.record as r (
       lease_until, fence, mode, state, fingerprint_version,
       identity, scope_hash, fingerprint, namespace, coordinate, ttl_ms, tombstone_ttl_ms
     )
@@ -148,52 +153,36 @@ begin
       moment + p_lease_ms * interval '1 millisecond', p_fence, 'lease', 'pending', p_fingerprint_version,
       p_identity, p_scope_hash, p_fingerprint, p_namespace, p_coordinate, p_ttl_ms, p_tombstone_ttl_ms
     )
-    on conflict on constraint record_pkey do nothing;
+    on conflict on constraint record_pkey do update set
+      completed_at = null,
+      expires_at = null,
+      takeover_after = null,
+      sweep_after = null,
+      lease_until = excluded.lease_until,
+      fence = excluded.fence,
+      mode = excluded.mode,
+      state = excluded.state,
+      outcome = null,
+      attempt = 1,
+      fingerprint_version = excluded.fingerprint_version,
+      codec_version = null,
+      scope_hash = excluded.scope_hash,
+      fingerprint = excluded.fingerprint,
+      namespace = excluded.namespace,
+      coordinate = excluded.coordinate,
+      encryption_key_id = null,
+      body = null,
+      ttl_ms = excluded.ttl_ms,
+      tombstone_ttl_ms = excluded.tombstone_ttl_ms,
+      abandoned_at = null
+    where (r.state = 'completed' and r.takeover_after <= clock_timestamp())
+      or (r.state = 'pending' and r.fence = excluded.fence);
     granted := found;
-    if not granted then
-      granted := graphql_idempotency.claim_vacant(
-        p_identity, p_fence, moment + p_lease_ms * interval '1 millisecond', p_scope_hash, p_namespace,
-        p_coordinate, p_fingerprint_version, p_fingerprint, p_ttl_ms, p_tombstone_ttl_ms
-      );
-    end if;
   end if;
   if not granted then
-    existing := graphql_idempotency.existing(p_identity);
+    select graphql_idempotency.sighting(r) into existing from graphql_idempotency.record as r where r.identity = p_identity;
   end if;
   clock_ms := extract(epoch from coalesce(moment, clock_timestamp())) * 1000;
-end
-$function$;
-CREATE OR REPLACE FUNCTION graphql_idempotency.claim_vacant(p_identity bytea, p_fence bigint, p_lease_until timestamp with time zone, p_scope_hash bytea, p_namespace text, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_ttl_ms bigint, p_tombstone_ttl_ms bigint)
- RETURNS boolean
- LANGUAGE plpgsql
- SET enable_seqscan TO 'off'
-AS $function$
-begin
-  update graphql_idempotency.record as r set
-    completed_at = null,
-    expires_at = null,
-    takeover_after = null,
-    sweep_after = null,
-    lease_until = p_lease_until,
-    fence = p_fence,
-    mode = 'lease',
-    state = 'pending',
-    outcome = null,
-    attempt = 1,
-    fingerprint_version = p_fingerprint_version,
-    codec_version = null,
-    scope_hash = p_scope_hash,
-    fingerprint = p_fingerprint,
-    namespace = p_namespace,
-    coordinate = p_coordinate,
-    encryption_key_id = null,
-    body = null,
-    ttl_ms = p_ttl_ms,
-    tombstone_ttl_ms = p_tombstone_ttl_ms,
-    abandoned_at = null
-  where r.identity = p_identity
-    and (r.state = 'completed' and r.takeover_after <= clock_timestamp() or r.state = 'pending' and r.fence = p_fence);
-  return found;
 end
 $function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.complete(p_attempt text, p_lock_timeout_ms integer, p_synchronous_commit text, p_identity bytea, p_scope_hash bytea, p_coordinate text, p_fingerprint_version smallint, p_fingerprint bytea, p_outcome text, p_codec_version smallint, p_body bytea, p_ttl_ms double precision, p_tombstone_ttl_ms double precision, OUT completed_ms double precision, OUT wrote boolean)
@@ -297,15 +286,6 @@ begin
   into completed_ms, expires_ms, takeover_ms
   from graphql_idempotency.record as r
   where r.identity = p_identity and r.fence = p_fence and r.state = 'completed';
-end
-$function$;
-CREATE OR REPLACE FUNCTION graphql_idempotency.existing(p_identity bytea)
- RETURNS json
- LANGUAGE plpgsql
- SET enable_seqscan TO 'off'
-AS $function$
-begin
-  return (select graphql_idempotency.sighting(r) from graphql_idempotency.record as r where r.identity = p_identity);
 end
 $function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.record_step(p_attempt_marker text, p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_name text, p_attempt integer, p_outcome text, p_codec_version smallint, p_body bytea, OUT fresh boolean)
@@ -421,10 +401,8 @@ column tombstone_ttl_ms of table graphql_idempotency.record: Lease mode, until i
 column ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long the record will replay, in milliseconds.
 function graphql_idempotency.claim(bytea,bigint,text,integer,integer): Begins an attempt inside the transaction just begun, and reads the record.
 function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
-function graphql_idempotency.claim_vacant(bytea,bigint,timestamp with time zone,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity whose record has expired, or is this claim already.
 function graphql_idempotency.complete(text,integer,text,bytea,bytea,text,smallint,bytea,text,smallint,bytea,double precision,double precision): Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.
 function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,bytea,boolean): Completes the record of whoever holds the fence, and removes the journal; returns nulls where the lease is lost.
-function graphql_idempotency.existing(bytea): The record of an identity, as the library reads it; null for none.
 function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,text,smallint,bytea): Journals a step of whoever holds the fence; raises where the lease is lost. fresh: it was not there before.
 function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
 function graphql_idempotency.sighting(graphql_idempotency.record): What a claim reads of a record.

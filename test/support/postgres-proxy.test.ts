@@ -175,6 +175,18 @@ describe('one chosen message', () => {
     await eventually(async () => (await sessions()).length === 0);
   });
 
+  it('holds an answer: the server has done it, and the client does not know', async () => {
+    const client = await connectedThroughProxy();
+    const held = proxy.on({ from: 'client', sql: /insert into notes/ }, 'hold-answer');
+    let answered = false;
+    const inserting = client.query(`insert into notes values (7, 'seven')`).then(() => (answered = true));
+    await held.matched;
+    await eventually(async () => (await direct.query('select from notes where id = 7')).rowCount === 1);
+    expect(answered).toBe(false);
+    held.release();
+    await inserting;
+  });
+
   it('delays a message and what is behind it', async () => {
     const client = await connectedThroughProxy();
     const delayed = proxy.on({ from: 'client', sql: /select 3/ }, { delayMs: 200 });

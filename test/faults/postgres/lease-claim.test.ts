@@ -153,7 +153,7 @@ describe('a record whose row another session holds', () => {
     const { client } = records;
     await client.query('begin');
     await client.query(
-      `select graphql_idempotency.claim_lease($1, $2, 7, 60000, 100, $1, 'Mutation.transfer', 1::smallint, $1, 1000000, 0)`,
+      `select graphql_idempotency.claim_lease($1, $2, 7, 60000, 100, $1, '', 'Mutation.transfer', 1::smallint, $1, 1000000, 0)`,
       [identityOfKey(key), lock(identityOfKey(key))],
     );
     try {

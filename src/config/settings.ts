@@ -108,9 +108,9 @@ export const settings = {
   },
   recoverBatchSize: {
     kind: 'count',
-    default: 100,
+    default: 20,
     min: 1,
-    about: 'LEASE: abandoned attempts that are read in one statement.',
+    about: 'LEASE: abandoned attempts that are offered to the `recover` callbacks at once.',
   },
   waitTimeout: {
     kind: 'duration',

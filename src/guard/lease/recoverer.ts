@@ -131,8 +131,8 @@ export function createRecoverer(options: RecovererOptions): Recoverer {
           limit: options.batchSize,
           ...(after === undefined ? {} : { after }),
         });
-        for (const row of rows) {
-          const outcome = await offerRow(row);
+        // Side by side: a callback that hangs must not keep what comes after it from being offered.
+        for (const outcome of await Promise.all(rows.map(offerRow))) {
           if (outcome === 'busy') continue;
           total.offered += 1;
           total[counts[outcome]] += 1;

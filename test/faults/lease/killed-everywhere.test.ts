@@ -42,20 +42,16 @@ afterAll(async () => {
   await postgres.remove();
 });
 
-describe(
-  'calls of both policies, whose process is killed',
-  { concurrent: true, timeout: 300_000 },
-  () => {
-    it.each(points.map(({ name }, index) => [name, index] as const))('at %s', async (name, index) => {
-      const all = await killedIn(index % GROUPS);
-      const own = all.filter(({ point }) => point === name);
-      expect(own.flatMap(({ violations }) => violations)).toEqual([]);
-      expect(own.map(({ policy, killed }) => ({ policy, killed }))).toEqual(
-        policies.map((policy) => ({ policy, killed: KEYS[policy] })),
-      );
-    });
-  },
-);
+describe('calls of both policies, whose process is killed', { concurrent: true, timeout: 300_000 }, () => {
+  it.each(points.map(({ name }, index) => [name, index] as const))('at %s', async (name, index) => {
+    const all = await killedIn(index % GROUPS);
+    const own = all.filter(({ point }) => point === name);
+    expect(own.flatMap(({ violations }) => violations)).toEqual([]);
+    expect(own.map(({ policy, killed }) => ({ policy, killed }))).toEqual(
+      policies.map((policy) => ({ policy, killed: KEYS[policy] })),
+    );
+  });
+});
 
 /** Kills the process of a group: its points are far from one another, so no two are of one message. */
 function killedIn(group: number): Promise<readonly Verdict[]> {

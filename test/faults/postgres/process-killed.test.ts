@@ -73,8 +73,11 @@ describe(
       });
       await child.kill();
       expect(await paying).toBe('no answer');
-      expect(outcomeOf(await pay(service, 'query-runs'))).toBe('IDEMPOTENCY_IN_PROGRESS');
-      await expectOnePayment(service, 'query-runs', 'executed', { timeoutMs: 15_000 });
+      // On a busy machine Postgres may have noticed before the first retry is there.
+      const first = outcomeOf(await pay(service, 'query-runs'));
+      expect(['IDEMPOTENCY_IN_PROGRESS', 'executed']).toContain(first);
+      const then = first === 'executed' ? 'replayed' : 'executed';
+      await expectOnePayment(service, 'query-runs', then, { timeoutMs: 15_000 });
     });
   },
 );

@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { CompletedRecord, Fence } from '../../record/record.ts';
 import type { HeldLease, LeaseCompletion, LeaseWrite, Outcome, RecordedStep } from '../lease-port.ts';
 import type { Attempt } from '../port.ts';
-import type { LeaseStatements } from './lease-statements.ts';
-import { callUntilAnswered, commitAlone, commitUntilAnswered } from './own-transaction.ts';
+import type { FunctionCall, LeaseStatements } from './lease-statements.ts';
+import { callAlone, commitAlone, untilAnswered } from './own-transaction.ts';
 import type { Committed, OwnTransactionContext } from './own-transaction.ts';
 import type { CompleteLeaseRow } from './rows.ts';
 import { isCausedByPostgres } from './sqlstate.ts';
@@ -54,13 +54,16 @@ export function newFence(): Fence {
 export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
   const { leases, commitTimeout, probeTimeout, held } = context;
   const { identity, steps } = grant;
-  const times = { onceMs: commitTimeout, totalMs: probeTimeout };
   let aliveUntilMs = grant.askedMs + grant.leaseMs;
   let hasSteps = steps.length > 0;
   let tellHolder!: (reason: Error) => void;
   const givenUp = new Promise<Error>((resolve) => {
     tellHolder = resolve;
   });
+
+  function callUntilAnswered(call: FunctionCall): Promise<Committed> {
+    return untilAnswered(probeTimeout, () => callAlone(context, 'either', call, commitTimeout));
+  }
 
   const lease: StoredLease = {
     identity,
@@ -92,7 +95,7 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
       if (!held.has(lease)) return 'lost';
       // From here on, whatever becomes of the answer.
       hasSteps = true;
-      const committed = await callUntilAnswered(context, leases.recordStep(grant, step, ''), times);
+      const committed = await callUntilAnswered(leases.recordStep(grant, step, ''));
       if (committed.kind === 'committed') return 'done';
       return committed.kind === 'refused' ? lost() : 'unanswered';
     },
@@ -113,14 +116,14 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
 
     async complete(outcome) {
       if (!held.has(lease)) return { kind: 'lost' };
-      const committed = await callUntilAnswered(context, leases.complete(grant, outcome, hasSteps), times);
+      const committed = await callUntilAnswered(leases.complete(grant, outcome, hasSteps));
       const completion = completionOf(grant, outcome, committed);
       if (completion.kind !== 'unanswered') held.delete(lease);
       return completion;
     },
 
     async release(settled) {
-      const committed = await callUntilAnswered(context, leases.release(grant, settled), times);
+      const committed = await callUntilAnswered(leases.release(grant, settled));
       // Not "lost" to itself: whether it was released or kept is what the answer would have said.
       const unanswered = !settled && (grant.attempt > 1 || hasSteps) ? 'kept' : 'unanswered';
       if (committed.kind === 'refused') return 'lost';
@@ -134,7 +137,9 @@ export function holdLease(context: LeaseContext, grant: Grant): StoredLease {
     async abandon() {
       held.delete(lease);
       const statements = [leases.settings, leases.abandon(grant)];
-      const committed = await commitUntilAnswered(context, statements, times);
+      const committed = await untilAnswered(probeTimeout, () =>
+        commitAlone(context, 'either', statements, commitTimeout),
+      );
       if (committed.kind === 'refused') return 'lost';
       if (committed.kind !== 'committed') return 'unanswered';
       if (committed.results[1]!.rowCount === 1) return 'done';

@@ -6,6 +6,7 @@ import type { Origin } from '../port.ts';
 import type { FunctionCall } from './lease-statements.ts';
 import type { Pools } from './pools.ts';
 import type { Preparing } from './prepared.ts';
+import type { Answer, Session } from './session.ts';
 import { isRefusal, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT } from './statements.ts';
 
@@ -34,35 +35,24 @@ export type Committed =
   /** There was no connection to send it on. */
   | { readonly kind: 'unsent'; readonly error: unknown };
 
+type Which = 'attempts' | 'reserved' | 'either';
+
 /**
  * Sends the statements in a transaction of their own, and commits it. Pinned to READ COMMITTED like every
  * other, because at a higher level a compare-and-set that loses would fail instead of finding nothing.
  */
 export async function commitAlone(
-  { pools, claimTimeout }: OwnTransactionContext,
-  which: 'attempts' | 'reserved' | 'either',
+  context: OwnTransactionContext,
+  which: Which,
   statements: readonly string[],
   timeoutMs: number,
   end: string = COMMIT,
 ): Promise<Committed> {
-  const session = await pools.acquire(which).catch((error: unknown) => ({ error }));
-  if ('error' in session) return { kind: 'unsent', error: session.error };
-  try {
-    const askedMs = performance.now();
-    const answer = await session.send([BEGIN, ...statements, end], timeoutMs);
-    if (answer.kind === 'done') {
-      const { origin } = session;
-      return { kind: 'committed', results: answer.results.slice(1, -1), origin, askedMs, repeated: false };
-    }
-    if (!isRefusal(answer.error)) {
-      session.destroy(new Error('a write was not answered'));
-      return { kind: 'unanswered', error: answer.error };
-    }
-    await session.rollBack(claimTimeout);
-    return { kind: 'refused', error: answer.error };
-  } finally {
-    pools.release(session);
-  }
+  const committed = await ask(context, which, (session) =>
+    session.send([BEGIN, ...statements, end], timeoutMs),
+  );
+  if (committed.kind !== 'committed') return committed;
+  return { ...committed, results: committed.results.slice(1, -1) };
 }
 
 /**
@@ -72,29 +62,51 @@ export async function commitAlone(
  */
 export async function callAlone(
   context: OwnTransactionContext,
-  which: 'attempts' | 'reserved' | 'either',
+  which: Which,
   call: FunctionCall,
   timeoutMs: number,
 ): Promise<Committed> {
-  const { pools, preparing } = context;
-  if (!preparing.possible) return commitAlone(context, which, [call.text], timeoutMs);
+  const { preparing } = context;
+  if (preparing.possible) {
+    const called = await ask(context, which, (session) =>
+      session.run(call.statement, call.values, timeoutMs),
+    );
+    if (called.kind !== 'refused' || isOwnRefusal(called.error)) return called;
+    preparing.noteRefusal(called.error);
+  }
+  return commitAlone(context, which, [call.text], timeoutMs);
+}
+
+/** Asks on a connection of its own, and tells a refusal from an answer that did not come. */
+async function ask(
+  { pools, claimTimeout }: OwnTransactionContext,
+  which: Which,
+  question: (session: Session) => Promise<Answer>,
+): Promise<Committed> {
   const session = await pools.acquire(which).catch((error: unknown) => ({ error }));
   if ('error' in session) return { kind: 'unsent', error: session.error };
-  const askedMs = performance.now();
-  const answer = await session.run(call.statement, call.values, timeoutMs);
-  if (answer.kind === 'done') {
+  try {
+    const askedMs = performance.now();
+    const answer = await question(session);
+    if (answer.kind === 'done') {
+      return {
+        kind: 'committed',
+        results: answer.results,
+        origin: session.origin,
+        askedMs,
+        repeated: false,
+      };
+    }
+    const { error } = answer;
+    if (isRefusal(error)) {
+      await session.rollBack(claimTimeout);
+      return { kind: 'refused', error };
+    }
+    session.destroy(new Error('a write was not answered'));
+    return { kind: 'unanswered', error };
+  } finally {
     pools.release(session);
-    return { kind: 'committed', results: answer.results, origin: session.origin, askedMs, repeated: false };
   }
-  const { error } = answer;
-  const refused = isRefusal(error);
-  if (!refused) session.destroy(new Error('a write was not answered'));
-  pools.release(session);
-  if (!refused) return { kind: 'unanswered', error };
-  preparing.noteRefusal(error);
-  return isOwnRefusal(error)
-    ? { kind: 'refused', error }
-    : commitAlone(context, which, [call.text], timeoutMs);
 }
 
 /** Whether the statement itself has raised the error: then another try gets it again. */
@@ -103,33 +115,14 @@ function isOwnRefusal(error: unknown): boolean {
 }
 
 /**
- * Sends statements that may safely arrive twice, until they are answered or the time is up. A refusal ends it
- * only where it is one of our own: a full disk or a restart may be over in a moment.
+ * Sends what may safely arrive twice, until it is answered or the time is up. A refusal ends it only where it is
+ * one of our own: a full disk or a restart may be over in a moment.
  */
-export async function commitUntilAnswered(
-  context: OwnTransactionContext,
-  statements: readonly string[],
-  times: { readonly onceMs: number; readonly totalMs: number },
-): Promise<Committed> {
-  const deadline = performance.now() + times.totalMs;
-  return untilAnswered(deadline, () => commitAlone(context, 'either', statements, times.onceMs));
-}
-
-/** Calls a function that may safely be called twice, in the same way. */
-export async function callUntilAnswered(
-  context: OwnTransactionContext,
-  call: FunctionCall,
-  times: { readonly onceMs: number; readonly totalMs: number },
-): Promise<Committed> {
-  const deadline = performance.now() + times.totalMs;
-  return untilAnswered(deadline, () => callAlone(context, 'either', call, times.onceMs));
-}
-
-/** Tries again until one try is answered, or the deadline, by `performance.now()`, has passed. */
 export async function untilAnswered(
-  deadline: number,
+  totalMs: number,
   tryOnce: (remainingMs: number) => Promise<Committed>,
 ): Promise<Committed> {
+  const deadline = performance.now() + totalMs;
   for (let repeated = false; ;) {
     const committed = await tryOnce(Math.max(1, Math.floor(deadline - performance.now())));
     if (committed.kind === 'committed') return { ...committed, repeated };

@@ -78,7 +78,7 @@ async function resolveStep(
   cause: unknown,
 ): Promise<StepCompletion> {
   const { leases, holder, probeTimeout } = context;
-  const asked = await untilAnswered(performance.now() + probeTimeout, (remainingMs) => {
+  const asked = await untilAnswered(probeTimeout, (remainingMs) => {
     const entry = leases.recordStep(holder, step, '', remainingMs).text;
     return commitAlone(context, 'reserved', [entry], remainingMs, ROLLBACK);
   });

@@ -5,7 +5,7 @@ export interface AbandonedStep {
   readonly name: string;
   /** Which attempt recorded it. */
   readonly attempt: number;
-  /** `omitted`: it is done, but its result could not be stored. */
+  /** `omitted`: it is done, but its result could not be stored, or cannot be read. */
   readonly outcome: 'result' | 'error' | 'omitted';
   /** What it returned, or the error that it threw. */
   readonly value: unknown;

@@ -2,8 +2,6 @@
 
 import { FinalError } from '../../errors/final-error.ts';
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
-import { CODEC_VERSION, decode } from '../../record/codec.ts';
-import { decodeError } from '../../record/stored-error.ts';
 import type { HeldLease, RecordedStep } from '../../store/lease-port.ts';
 import { StoreUnavailableError } from '../../store/port.ts';
 import type { Transaction } from '../../store/port.ts';
@@ -16,6 +14,7 @@ import { errorToStore, resultToStore } from './outcomes.ts';
 import { leaseLost } from './refusals.ts';
 import { openSteps } from './open-steps.ts';
 import type { LateFailure } from './open-steps.ts';
+import { readStep } from './read-step.ts';
 import type { Step, StepCall, StepOptions } from './step.ts';
 import { timedSignal } from './timed-signal.ts';
 
@@ -140,25 +139,17 @@ export function openJournal(context: JournalContext): Journal {
   }
 
   function recall(step: RecordedStep): unknown {
-    const recalled = read(step);
-    if (recalled.kind === 'result') return recalled.value;
-    const { message, extensions } = recalled.error;
-    throw new FinalError(message, { extensions });
-  }
-
-  /** Refuses with an error of ours what cannot be read: another might be chosen as the answer. */
-  function read({ name, outcome, codecVersion, body }: RecordedStep) {
-    const refused = (why: string, cause?: unknown): IdempotencyError =>
-      outcomeUnknown(circumstances, new Error(`the result of step "${name}" ${why}`, { cause }));
-    if (outcome === 'omitted' || body === undefined) throw refused('could not be stored');
-    if (codecVersion !== CODEC_VERSION)
-      throw refused('was recorded by a newer version of graphql-idempotency');
-    try {
-      return outcome === 'result'
-        ? ({ kind: 'result', value: decode(body) } as const)
-        : ({ kind: 'error', error: decodeError(body) } as const);
-    } catch (error) {
-      throw refused('cannot be read', error);
+    const read = readStep(step);
+    switch (read.kind) {
+      case 'result':
+        return read.value;
+      case 'error':
+        throw new FinalError(read.error.message, { extensions: read.error.extensions });
+      case 'unreadable': {
+        // An error of ours: another might be chosen as the answer.
+        const { why, cause } = read;
+        throw outcomeUnknown(circumstances, new Error(`the result of step "${step.name}" ${why}`, { cause }));
+      }
     }
   }
 

@@ -2,8 +2,6 @@
 
 import type { Logger } from '../../config/logger.ts';
 import type { AbandonedRecord, AbandonedStep, RecoverAttempt, Recovery } from '../../config/recovery.ts';
-import { decode } from '../../record/codec.ts';
-import { decodeError } from '../../record/stored-error.ts';
 import type { AbandonedRow, HeldLease, LeaseWrite, RecordedStep } from '../../store/lease-port.ts';
 import { StoreUnavailableError } from '../../store/port.ts';
 import type { DurableStore } from '../../store/port.ts';
@@ -12,6 +10,7 @@ import { deriveKey } from '../current.ts';
 import { keepLease, tellLease } from './keep-lease.ts';
 import type { LeaseSettings } from './keep-lease.ts';
 import { errorToStore, resultToStore } from './outcomes.ts';
+import { readStep } from './read-step.ts';
 
 export interface RecovererOptions {
   readonly durable: Pick<DurableStore, 'takeOver' | 'abandoned'>;
@@ -191,14 +190,15 @@ function abandonedRecord({
   };
 }
 
-/** One damaged entry must not hide all the others from whoever is to settle them. */
-function abandonedStep({ name, attempt, outcome, body }: RecordedStep): AbandonedStep {
-  try {
-    if (body !== undefined) {
-      return { name, attempt, outcome, value: outcome === 'error' ? decodeError(body) : decode(body) };
-    }
-  } catch {
-    // Done, and what it returned cannot be told.
+function abandonedStep(step: RecordedStep): AbandonedStep {
+  const { name, attempt } = step;
+  const read = readStep(step);
+  switch (read.kind) {
+    case 'result':
+      return { name, attempt, outcome: 'result', value: read.value };
+    case 'error':
+      return { name, attempt, outcome: 'error', value: read.error };
+    case 'unreadable':
+      return { name, attempt, outcome: 'omitted', value: undefined };
   }
-  return { name, attempt, outcome: 'omitted', value: undefined };
 }

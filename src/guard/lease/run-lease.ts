@@ -95,7 +95,7 @@ export async function runLease(
 
 async function endWithResult(run: Run, value: unknown, late: LateFailure | undefined): Promise<Answer> {
   const { context, passenger, journal } = run;
-  if (journal?.broken !== undefined) return endBroken(run, journal.broken);
+  if (journal?.broken !== undefined) return endFinal(run, journal.broken);
   const forgotten = forgottenSteps(journal);
   if (forgotten !== undefined) return endUnknown(run, forgotten);
   if (late !== undefined) return endUnknown(run, late.reason);
@@ -106,14 +106,13 @@ async function endWithResult(run: Run, value: unknown, late: LateFailure | undef
 async function endWithError(run: Run, error: unknown, late: LateFailure | undefined): Promise<Answer> {
   const { context, passenger, lease, journal } = run;
   const { coordinate } = passenger.call;
-  if (journal?.broken !== undefined) return endBroken(run, journal.broken);
+  if (journal?.broken !== undefined) return endFinal(run, journal.broken);
   const forgotten = forgottenSteps(journal);
   // What Postgres caused, or we have said of it, is gone on the next try, whatever the resolver made of it.
   const passing = error instanceof IdempotencyError || lease.isCausedByStore(error);
   if (forgotten !== undefined || passing) return endUnknown(run, forgotten ?? error);
   if (journal?.isFinal(error) === true || isFinal(context.attempts, coordinate, error)) {
-    const outcome = errorToStore(error, context.attempts, coordinate);
-    return complete(run, outcome, { outcome: 'executed', kind: 'error', error });
+    return endFinal(run, error);
   }
   // The resolver did not hear of what failed after it: of two steps side by side the first may have refused,
   // and the second have lost the answer to what it did.
@@ -132,8 +131,7 @@ function forgottenSteps(journal: Journal | undefined): Error | undefined {
   return new Error(`an earlier attempt has done ${names}, which this one did not call`);
 }
 
-/** The writes of a step may be committed without its entry: a retry must not repeat them. */
-async function endBroken(run: Run, error: IdempotencyError): Promise<Answer> {
+async function endFinal(run: Run, error: unknown): Promise<Answer> {
   const outcome = errorToStore(error, run.context.attempts, run.passenger.call.coordinate);
   return complete(run, outcome, { outcome: 'executed', kind: 'error', error });
 }

@@ -36,7 +36,7 @@ export interface Passenger {
   readonly authorizeReplay: () => Promise<void>;
   readonly resolve: (means: Means) => unknown;
   /** Says when the client has gone, where that is known. */
-  readonly clientSignal: AbortSignal | undefined;
+  readonly clientSignal: () => AbortSignal | undefined;
 }
 
 /** Gives a call the answer of a record that is there. */

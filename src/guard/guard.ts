@@ -76,7 +76,7 @@ export function createGuard<TContext>(options: GuardOptions<TContext>): Guard {
       return pass(passage, {
         call,
         authorizeReplay: async () => void (await options.authorizeReplay?.(context as TContext, info)),
-        clientSignal: options.clientSignal?.(context as TContext),
+        clientSignal: () => options.clientSignal?.(context as TContext),
         resolve: (means) => enter(means, call.key, call.identity),
       });
     }

@@ -19,7 +19,7 @@ export async function passWaiting(
 ): Promise<Answer> {
   const deadline = performance.now() + context.waitTimeoutMs;
   // Kept from the start: the drain may begin while this call asks, and not while it waits.
-  const endings = [passenger.clientSignal, context.flights.draining];
+  const endings = [passenger.clientSignal(), context.flights.draining];
   for (let boundMs = FIRST_WAIT_MS; ; boundMs = Math.min(boundMs * 2, LONGEST_WAIT_MS)) {
     try {
       return await pass();

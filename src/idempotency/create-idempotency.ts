@@ -65,6 +65,8 @@ export interface Idempotency<TContext> {
   /**
    * Lists attempts of `mode: LEASE` that nobody is at work on any more, and of which nobody knows whether their
    * effect happened: at most `limit`, 100 by default.
+   *
+   * @throws TypeError for a `limit` that is no whole number of at least 1.
    */
   abandoned(options?: { readonly limit?: number }): Promise<readonly AbandonedRecord[]>;
 
@@ -191,7 +193,7 @@ export function createIdempotency<TContext extends object = BaseContext>(
     migrate: () => lifetime.migrate(),
     open: () => lifetime.open(),
     sweep: () => lifetime.sweep(),
-    abandoned: ({ limit = 100 } = {}) => recoverer.list(limit),
+    abandoned: async ({ limit = 100 } = {}) => recoverer.list(limitFrom(limit)),
     resolve: async (identity, recovery) => recoverer.resolve(identityFrom(identity), recovery),
     recover: () => recoverer.round(),
     close: () => lifetime.close(),
@@ -212,4 +214,9 @@ function checkRecover(leased: readonly string[], coordinates: readonly string[])
 function identityFrom(hex: string): Buffer {
   if (/^[0-9a-f]{64}$/i.test(hex)) return Buffer.from(hex, 'hex');
   throw new TypeError('An identity is 64 hexadecimal digits, as idempotency.abandoned() shows it.');
+}
+
+function limitFrom(limit: number): number {
+  if (Number.isSafeInteger(limit) && limit >= 1) return limit;
+  throw new TypeError('abandoned({ limit }) expects a whole number of at least 1.');
 }

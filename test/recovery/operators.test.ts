@@ -106,6 +106,33 @@ describe('abandoned()', () => {
   });
 });
 
+describe('a step that cannot be read', () => {
+  test.each([
+    ['because a newer build has recorded it', 'codec_version = 99'],
+    ['because it is damaged', `body = '\\x00ff'`],
+  ])('%s, is shown as done, and not decoded by rules that are not its own', async (_, change) => {
+    const { start, client } = await leaseCase();
+    const instance = await start({
+      async work({ step }) {
+        await step('charge', () => ({ cents: 100 }));
+        throw CRASH;
+      },
+    });
+    await instance.call('refuse', 'a');
+    await client.query(`update graphql_idempotency.step set ${change}`);
+    const [record] = await instance.idempotency.abandoned();
+    expect(record!.steps).toEqual([{ name: 'charge', attempt: 1, outcome: 'omitted', value: undefined }]);
+  });
+});
+
+test.each([0, -1, 1.5, Number.NaN, '7'])('a limit of %s is refused, with what it expects', async (limit) => {
+  const { start } = await leaseCase();
+  const instance = await start();
+  await expect(instance.idempotency.abandoned({ limit: limit as number })).rejects.toThrow(
+    new TypeError('abandoned({ limit }) expects a whole number of at least 1.'),
+  );
+});
+
 const byName = (one: { coordinate: string }, other: { coordinate: string }): number =>
   one.coordinate.localeCompare(other.coordinate);
 

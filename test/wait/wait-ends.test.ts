@@ -98,6 +98,14 @@ test.each(BOTH)('%s: a client that goes away while its own call executes changes
   expect(instance.executed).toEqual([1]);
 });
 
+test('nobody is asked about the client of a call that does not wait', async () => {
+  const { start } = await leaseCase();
+  let asked = 0;
+  const instance = await start({ options: { clientSignal: () => void (asked += 1) } });
+  expect(await instance.call('refuse', 'a')).toEqual(executed(1));
+  expect(asked).toBe(0);
+});
+
 test('a client that has gone before is not waited for: it is refused at once', async () => {
   const { start } = await busy('waitLease');
   const waiter = await start({ options: { ...LONG, clientSignal: () => AbortSignal.abort() } });

@@ -102,7 +102,7 @@ test('nobody is asked about the client of a call that does not wait', async () =
   const { start } = await leaseCase();
   let asked = 0;
   const instance = await start({ options: { clientSignal: () => void (asked += 1) } });
-  expect(await instance.call('refuse', 'a')).toEqual(executed(1));
+  expect(said(await instance.call('refuse', 'a'))).toEqual(executed(1));
   expect(asked).toBe(0);
 });
 

@@ -162,8 +162,8 @@ export const mutations = [
       markerIgnored,
       {
         file: 'src/store/postgres/attempt.ts',
-        find: 'if (session.boundaries === boundaries) return await work();',
-        replace: 'return await work();',
+        find: 'if (session.boundaries !== boundaries) {',
+        replace: 'if (session.boundaries < 0) {',
       },
     ],
     test: promises,
@@ -203,7 +203,7 @@ export const mutations = [
   },
   {
     name: 'the handle outlives its resolver',
-    edits: [{ file: 'src/store/postgres/transaction.ts', find: 'open = false;', replace: '' }],
+    edits: [{ file: 'src/store/postgres/statement-queue.ts', find: 'this.#open = false;', replace: '' }],
     test: promises,
     red: 'the transaction is over for its resolver when the resolver settles',
   },
@@ -211,8 +211,8 @@ export const mutations = [
     name: 'queued statements are left to run behind the transaction',
     edits: [
       {
-        file: 'src/store/postgres/transaction.ts',
-        find: 'if (queued.size > 0) await Promise.all(queued);',
+        file: 'src/store/postgres/statement-queue.ts',
+        find: 'if (this.#queued.size > 0) await Promise.all(this.#queued);',
         replace: '',
       },
     ],

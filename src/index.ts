@@ -1,7 +1,7 @@
 /** GraphQL mutations that are safe to retry. */
 
 export { createIdempotency } from './idempotency/create-idempotency.ts';
-export type { Idempotency } from './idempotency/create-idempotency.ts';
+export type { Idempotency } from './idempotency/idempotency.ts';
 export type { IdempotencyOptions, KeyFormat, RequestKeys } from './config/options.ts';
 export type { AbandonedRecord, AbandonedStep, Recovery, RecoverAttempt } from './config/recovery.ts';
 export type { SettingOptions } from './config/settings.ts';

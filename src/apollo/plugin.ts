@@ -6,7 +6,7 @@ import type { FieldRule } from '../directive/field-rule.ts';
 import { findUnsupportedKeys } from '../directive/misplaced-keys.ts';
 import { ConfigurationError } from '../errors/configuration-error.ts';
 import { keyUnsupported } from '../guard/refusals.ts';
-import type { RequestRegistry } from '../guard/request-facts.ts';
+import type { RequestRegistry } from '../graphql/request-facts.ts';
 import { Batches } from './batches.ts';
 import type { Batch } from './batches.ts';
 import { shapeResponse } from './response.ts';

@@ -3,7 +3,7 @@
 import type { GraphQLResponse } from '@apollo/server';
 import type { GraphQLError } from 'graphql';
 import { IdempotencyError } from '../errors/idempotency-error.ts';
-import type { RequestFacts } from '../guard/request-facts.ts';
+import type { RequestFacts } from '../graphql/request-facts.ts';
 import type { Batch } from './batches.ts';
 
 const REPLAYED_HEADER = 'idempotent-replayed';

@@ -1,5 +1,7 @@
 /** How a resolver ends, or is overtaken by the end of its attempt. */
 
+import type { OpenTransaction, Transaction } from '../store/port.ts';
+
 export type Settled =
   | { readonly kind: 'returned'; readonly value: unknown }
   | { readonly kind: 'threw'; readonly error: unknown }
@@ -17,4 +19,12 @@ export async function settle(resolve: () => unknown, died: Promise<Error>): Prom
     }
   })();
   return Promise.race([ran, died.then((reason): Settled => ({ kind: 'died', reason }))]);
+}
+
+/** Waits for work that is done in a transaction, or for the end of its session. */
+export function settleIn(
+  { tx, died, enter }: Pick<OpenTransaction, 'tx' | 'died' | 'enter'>,
+  work: (tx: Transaction) => unknown,
+): Promise<Settled> {
+  return settle(() => enter(() => work(tx)), died);
 }

@@ -1,6 +1,8 @@
 /** When the stores open and close: with the first server or call, and with the last server or on demand. */
 
 import type { Config } from '../config/config.ts';
+import { createJoining } from '../store/joining.ts';
+import type { Joining } from '../store/joining.ts';
 import { openStores } from '../store/open-stores.ts';
 import type { Stores } from '../store/open-stores.ts';
 import { StoreUnavailableError } from '../store/port.ts';
@@ -24,6 +26,8 @@ export interface LifetimeHooks {
 export class Lifetime {
   readonly #config: Config;
   readonly #hooks: LifetimeHooks;
+  /** What of the user's joins the attempts' transactions. */
+  readonly joining: Joining;
   #connecting: Promise<Stores> | undefined;
   #opening: Promise<Stores> | undefined;
   #stores: Stores | undefined;
@@ -35,6 +39,7 @@ export class Lifetime {
   constructor(config: Config, hooks: LifetimeHooks) {
     this.#config = config;
     this.#hooks = hooks;
+    this.joining = createJoining(config, async () => (await this.#connect()).embedded!);
   }
 
   /** The durable tier; opens with its first use where nobody opened it. */
@@ -112,9 +117,11 @@ export class Lifetime {
     // gives up when it closes.
     const recovered = recovery?.stop();
     await sweeper?.stop();
+    const joined = this.joining.close();
     const stores = await connecting?.catch(() => undefined);
     await stores?.close();
     await recovered;
+    await joined;
   }
 
   async #use(): Promise<Stores> {
@@ -130,7 +137,7 @@ export class Lifetime {
   /** Connected, but not checked: migrations come before the check. A failure is tried again by the next caller. */
   #connect(): Promise<Stores> {
     if (this.#connecting !== undefined) return this.#connecting;
-    const connecting = openStores(this.#config).catch((error: unknown) => {
+    const connecting = openStores(this.#config, this.joining.ambient).catch((error: unknown) => {
       // After a close, what is there by now is another's.
       if (this.#connecting === connecting) this.#connecting = undefined;
       throw error;

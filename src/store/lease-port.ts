@@ -8,7 +8,7 @@
  */
 
 import type { CompletedRecord, Fence, RecordOutcome } from '../record/record.ts';
-import type { Origin, Sighting, Transaction } from './port.ts';
+import type { Origin, Sighting, OpenTransaction } from './port.ts';
 
 /** What a claim fixes, for whoever will complete the record. */
 export interface LeaseTerms {
@@ -68,12 +68,7 @@ export type StepCompletion =
   | { readonly kind: 'broken'; readonly mayBeCommitted: boolean; readonly cause: unknown };
 
 /** A transaction that ends with a step's entry in the journal. */
-export interface StepTransaction {
-  readonly tx: Transaction;
-  /** Resolves with the reason if the session ends before the step does. */
-  readonly died: Promise<Error>;
-  /** Whether Postgres ended the work, and not the step. Asked before `rollback`. */
-  wasFailedByStore(error: unknown): boolean;
+export interface StepTransaction extends OpenTransaction {
   rollback(): Promise<'rolled-back' | 'ended-underneath'>;
   /** Writes the entry and commits, in one round trip. */
   commit(step: RecordedStep): Promise<StepCompletion>;

@@ -3,11 +3,13 @@
 import { resolve } from 'node:path';
 import { Redis } from 'ioredis';
 import type { Cluster, RedisOptions } from 'ioredis';
+import type { Pool } from 'pg';
 import type { Config } from '../config/config.ts';
 import { StoreClock } from './clock.ts';
 import { EmbeddedPool } from './embedded/embedded-pool.ts';
 import { openEmbeddedPostgres } from './embedded/embedded-postgres.ts';
 import type { DurableStore, FastTier, Origin } from './port.ts';
+import type { Ambient } from './postgres/ambient/ambient.ts';
 import type { MigrationResult } from './postgres/migrator.ts';
 import { postgresStore } from './postgres/postgres-store.ts';
 import type { ConnectionSource } from './postgres/pools.ts';
@@ -17,6 +19,8 @@ import { noFastTier, redisTier } from './redis/redis-tier.ts';
 export interface Stores {
   readonly durable: DurableStore;
   readonly fast: FastTier;
+  /** The embedded database, where the records are in it. */
+  readonly embedded: Pool | undefined;
   migrate(): Promise<MigrationResult>;
   close(): Promise<void>;
 }
@@ -29,7 +33,7 @@ const CONNECTION_CHECK_MS = 1000;
  *
  * @throws ConfigurationError for a folder that another process holds, or a Redis client that would hang.
  */
-export async function openStores(config: Config): Promise<Stores> {
+export async function openStores(config: Config, ambient: Ambient): Promise<Stores> {
   const { settings, logger } = config;
   const clock = new StoreClock();
   let origin: Origin | undefined;
@@ -53,10 +57,10 @@ export async function openStores(config: Config): Promise<Stores> {
   try {
     const embedded =
       config.postgres.kind === 'embedded'
-        ? await openEmbeddedPostgres({ folder: resolve(settings.embeddedFolder) })
+        ? new EmbeddedPool(await openEmbeddedPostgres({ folder: resolve(settings.embeddedFolder) }))
         : undefined;
     if (embedded !== undefined) {
-      opened.push(() => embedded.close());
+      opened.push(() => embedded.end());
       logger.info(
         `graphql-idempotency keeps its records in the embedded database in ${settings.embeddedFolder}: no other process sees them. Set IDEMPOTENCY_DATABASE_URL or DATABASE_URL to use a Postgres server.`,
       );
@@ -66,6 +70,7 @@ export async function openStores(config: Config): Promise<Stores> {
     const postgres = postgresStore({
       source,
       settings,
+      ambient,
       connectionCheckMs: isEmbedded ? 0 : CONNECTION_CHECK_MS,
       serverTimeouts: !isEmbedded,
       onClock: (clockMs, askedMs) => clock.observe(clockMs, askedMs),
@@ -80,7 +85,7 @@ export async function openStores(config: Config): Promise<Stores> {
     if (redis === undefined)
       logger.info('graphql-idempotency runs without Redis: replays come from Postgres.');
     else await ready(redis.client, settings.redisConnectTimeout);
-    return { durable: postgres, fast, migrate: () => postgres.migrate(), close };
+    return { durable: postgres, fast, embedded, migrate: () => postgres.migrate(), close };
   } catch (error) {
     // What stays open would keep a process alive that has failed to start, and pile up where it tries again.
     await close();
@@ -88,17 +93,14 @@ export async function openStores(config: Config): Promise<Stores> {
   }
 }
 
-function sourceOf(
-  { postgres }: Config,
-  embedded: Awaited<ReturnType<typeof openEmbeddedPostgres>> | undefined,
-): ConnectionSource {
+function sourceOf({ postgres }: Config, embedded: Pool | undefined): ConnectionSource {
   switch (postgres.kind) {
     case 'pool':
       return { pool: postgres.pool, single: postgres.pool instanceof EmbeddedPool };
     case 'config':
       return { config: postgres.config, single: false };
     case 'embedded':
-      return { config: embedded!.poolConfig, single: true };
+      return { pool: embedded!, single: true };
   }
 }
 

@@ -105,16 +105,22 @@ export interface TransactionStatement {
   readonly rowMode?: 'array';
 }
 
-/** One open transaction. */
-export interface Attempt {
+/** A transaction to work in. */
+export interface OpenTransaction {
   readonly tx: Transaction;
-  /** Resolves with the reason if the session ends before the attempt does. */
+  /** Resolves with the reason if the session ends before the work does. */
   readonly died: Promise<Error>;
+  /** Runs work, so that joined pools query through this transaction, however deep they are called. */
+  enter<T>(work: () => T): T;
   /**
    * Whether the store itself failed the transaction, or caused the error: a serialization failure, deadlock,
-   * timeout or lost connection.
+   * timeout or lost connection. Asked before the transaction ends.
    */
   wasFailedByStore(error: unknown): boolean;
+}
+
+/** One open transaction, from its claim on. */
+export interface Attempt extends OpenTransaction {
   /** Ends an attempt that has run nothing, without waiting. */
   abandon(): void;
   /** Rolls back. `ended-underneath`: somebody else had ended the transaction, so its writes may be committed. */

@@ -35,7 +35,14 @@ export type RedisEvent =
   | 'circuit-open'
   | 'circuit-closed';
 
-export type PostgresEvent = 'unavailable' | 'commit-unanswered' | 'commit-resolved' | 'conflict' | 'broken';
+export type PostgresEvent =
+  | 'unavailable'
+  | 'commit-unanswered'
+  | 'commit-resolved'
+  | 'conflict'
+  | 'broken'
+  /** A statement came after its resolver had settled, and was refused. */
+  | 'late-statement';
 
 export type LeaseEvent =
   | 'claimed'

@@ -8,7 +8,7 @@ import type { Transaction } from '../../store/port.ts';
 import type { AttemptSettings } from '../attempt-settings.ts';
 import { isFinal } from '../error-choices.ts';
 import { outcomeUnknown, transactionAborted, transactionBroken } from '../refusals.ts';
-import { settle } from '../settle.ts';
+import { settleIn } from '../settle.ts';
 import type { Keeper } from './keep-lease.ts';
 import { errorToStore, resultToStore } from './outcomes.ts';
 import { leaseLost } from './refusals.ts';
@@ -108,7 +108,7 @@ export function openJournal(context: JournalContext): Journal {
     const transaction = await lease.beginStep().catch((error: unknown) => {
       throw error instanceof StoreUnavailableError ? transactionAborted(circumstances, error) : error;
     });
-    const settled = await settle(() => run(transaction.tx, callOf(name)), transaction.died);
+    const settled = await settleIn(transaction, (tx) => run(tx, callOf(name)));
     if (settled.kind !== 'returned') {
       const cause = settled.kind === 'threw' ? settled.error : settled.reason;
       // Asked before the rollback, which leaves nothing to see of it.

@@ -12,7 +12,7 @@ import { answer, remember } from '../answer.ts';
 import type { Answer, PassageContext, Passenger } from '../answer.ts';
 import { isFinal } from '../error-choices.ts';
 import { inProgress, outcomeUnknown, transactionAborted, transactionBroken } from '../refusals.ts';
-import { settle } from '../settle.ts';
+import { settleIn } from '../settle.ts';
 
 export async function runAttempt(
   context: PassageContext,
@@ -20,10 +20,7 @@ export async function runAttempt(
   claim: Claim,
 ): Promise<Answer> {
   const { call } = passenger;
-  const settled = await settle(
-    () => passenger.resolve({ attempt: 1, tx: claim.attempt.tx }),
-    claim.attempt.died,
-  );
+  const settled = await settleIn(claim.attempt, (tx) => passenger.resolve({ attempt: 1, tx }));
   switch (settled.kind) {
     case 'died':
       return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, settled.reason));

@@ -3,7 +3,7 @@
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
 import type { Attempt, Transaction } from '../../store/port.ts';
 import { transactionBroken } from '../refusals.ts';
-import { settle } from '../settle.ts';
+import { settleIn } from '../settle.ts';
 
 interface Circumstances {
   readonly coordinate: string;
@@ -16,7 +16,7 @@ export async function runUnrecorded(
   attempt: Attempt,
   resolve: (means: { readonly attempt: number; readonly tx: Transaction }) => unknown,
 ): Promise<unknown> {
-  const settled = await settle(() => resolve({ attempt: 1, tx: attempt.tx }), attempt.died);
+  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx }));
   switch (settled.kind) {
     case 'died':
       await rollBack(circumstances, attempt, settled.reason);

@@ -1,26 +1,30 @@
 /** One transaction on one session, from its claim to its end. */
 
-import type { Attempt, NewRecord } from '../port.ts';
+import type { Attempt, NewRecord, UnrecordedCompletion } from '../port.ts';
+import type { Ambient } from './ambient/ambient.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
 import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
-import type { StepAnswer, StepAttempt } from './step-transaction.ts';
+import type { StepAttempt } from './step-transaction.ts';
 import { revocableTransaction } from './transaction.ts';
 
 export interface AttemptContext extends OutcomeContext {
+  readonly ambient: Ambient;
   readonly claimSettings: ClaimSettings;
   readonly commitTimeout: number;
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
 }
 
-const ENDED = {
+type Broken = Extract<UnrecordedCompletion, { readonly kind: 'broken' }>;
+
+const ENDED: Broken = {
   kind: 'broken',
   mayBeCommitted: true,
   cause: new Error('the transaction had been ended'),
-} as const;
+};
 
 export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   const { pools, session, token, claimSettings } = context;
@@ -35,13 +39,15 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   // then in a failed transaction that is not the claim's, and answers no question for the marker.
   const { boundaries } = session;
 
-  async function end<T>(work: () => Promise<T>): Promise<T | typeof ENDED> {
+  async function end<T>(work: () => Promise<T>): Promise<T | Broken> {
     await handle.revoke();
     clearTimeout(timer);
     try {
-      if (session.boundaries === boundaries) return await work();
-      await session.rollBack(context.claimTimeout);
-      return ENDED;
+      if (session.boundaries !== boundaries) {
+        await session.rollBack(context.claimTimeout);
+        return ENDED;
+      }
+      return await work();
     } finally {
       pools.release(session);
     }
@@ -59,9 +65,20 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
     return marked && answer.results[0]?.rows[0]?.['attempt'] !== token ? 'ended-underneath' : 'rolled-back';
   }
 
+  /** Ends what is to commit: not where writes were undone of which somebody was told that they were done. */
+  function endWell<T>(work: () => Promise<T>): Promise<T | Broken> {
+    return end(async (): Promise<T | Broken> => {
+      const cause = handle.joined.damage;
+      if (cause === undefined) return work();
+      const broken: Broken = { kind: 'broken', mayBeCommitted: false, cause };
+      return (await rollBack()) === 'ended-underneath' ? ENDED : broken;
+    });
+  }
+
   return {
     tx: handle.tx,
     died: session.died,
+    enter: (work) => context.ambient.enter(handle.joined, work),
     wasFailedByStore: (error) =>
       session.dead || (handle.failedByPostgres && session.failed) || isCausedByPostgres(error),
 
@@ -77,7 +94,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
     },
 
     complete: (record) =>
-      end(async () => {
+      endWell(async () => {
         // The record statement raises where it wrote no row. Were it silent, the COMMIT that travels with it
         // would publish the effect of the attempt that lost.
         const statements = [
@@ -102,8 +119,8 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
         return judge(context, record, await session.send(statements, context.commitTimeout));
       }),
 
-    async commitWith(statement) {
-      const ended = await end(async () => {
+    commitWith: (statement) =>
+      endWell(async () => {
         const statements = [restoreSettings(claimSettings, context.commitTimeout), statement(token), COMMIT];
         const answer = await session.send(statements, context.commitTimeout);
         if (answer.kind === 'done') return answer;
@@ -111,12 +128,10 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
         if (unanswered) session.destroy(new Error('COMMIT was not answered'));
         else await session.rollBack(context.claimTimeout);
         return { ...answer, unanswered };
-      });
-      return ended === ENDED ? undefined : (ended as StepAnswer);
-    },
+      }),
 
     commitUnrecorded: () =>
-      end(async () => {
+      endWell(async () => {
         const answer = await session.send([MARKER, COMMIT], context.commitTimeout);
         if (answer.kind === 'done') {
           const [marker, committed] = answer.results;

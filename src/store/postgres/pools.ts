@@ -8,6 +8,7 @@ import { Pool } from 'pg';
 import type { PoolConfig } from 'pg';
 import { StoreUnavailableError } from '../port.ts';
 import type { Origin } from '../port.ts';
+import type { Ambient } from './ambient/ambient.ts';
 import { Session, cut } from './session.ts';
 
 export interface PoolSettings {
@@ -19,12 +20,13 @@ export interface PoolSettings {
 }
 
 /**
- * Where the connections come from. A pool is the caller's own: it is used for attempts and never ended.
- * Where there can be but a single connection, probes and upkeep share it with the attempts.
+ * Where the connections come from. A pool of the caller's says how to connect, and is left to the caller: were
+ * attempts to share it with what resolvers query elsewhere, those who hold attempts would wait for connections
+ * that only the end of an attempt gives free. Where there can be but a single connection, all share it.
  */
-export type ConnectionSource = ({ readonly pool: Pool } | { readonly config: PoolConfig }) & {
-  readonly single: boolean;
-};
+export type ConnectionSource =
+  | { readonly pool: Pool; readonly single: boolean }
+  | { readonly config: PoolConfig; readonly single: false };
 
 /** Says which database a connection reaches, or refuses it by throwing; runs once for each connection. */
 export type InspectConnection = (client: PoolClient) => Promise<Origin>;
@@ -34,32 +36,31 @@ export class Pools {
   readonly #reserved: Pool;
   readonly #owned: readonly Pool[];
   readonly #settings: PoolSettings;
+  readonly #ambient: Ambient;
   readonly #inspect: InspectConnection;
   readonly #origins = new WeakMap<PoolClient, Origin>();
   readonly #busy = new Set<Session>();
   #closed = false;
 
-  constructor(source: ConnectionSource, settings: PoolSettings, inspect: InspectConnection) {
+  constructor(
+    source: ConnectionSource,
+    settings: PoolSettings,
+    ambient: Ambient,
+    inspect: InspectConnection,
+  ) {
+    this.#ambient = ambient;
     this.#settings = settings;
     this.#inspect = inspect;
-    if ('pool' in source && source.single) {
+    if (source.single) {
       this.#attempts = source.pool;
       this.#reserved = source.pool;
       this.#owned = [];
-    } else if ('pool' in source) {
-      this.#attempts = source.pool;
-      // Spread alone would lose the password: pg keeps it out of what can be listed.
-      const config = { ...source.pool.options, password: source.pool.options.password } as PoolConfig;
-      this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
-      this.#owned = [this.#reserved];
-    } else if (source.single) {
-      this.#attempts = this.#own(source.config);
-      this.#reserved = this.#attempts;
-      this.#owned = [this.#attempts];
     } else {
-      this.#attempts = this.#own({ ...source.config, max: source.config.max ?? settings.poolSize });
-      this.#reserved = this.#own({ ...source.config, max: settings.reservedPoolSize });
+      const config = configOf(source, settings);
+      this.#attempts = this.#own(config);
+      this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
       this.#owned = [this.#attempts, this.#reserved];
+      if ('pool' in source) for (const pool of this.#owned) relayConnect(pool, source.pool);
     }
   }
 
@@ -135,7 +136,8 @@ export class Pools {
     const { acquireTimeout } = this.#settings;
     let late = false;
     let timer: NodeJS.Timeout | undefined;
-    const connecting = pool.connect();
+    // Outside: the pool may be one that joins, and a call may be guarded inside another's attempt.
+    const connecting = this.#ambient.leave(() => pool.connect());
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         late = true;
@@ -185,6 +187,21 @@ export class Pools {
     pool.on('error', () => {});
     return pool;
   }
+}
+
+function configOf(
+  source: Exclude<ConnectionSource, { readonly single: true }>,
+  { poolSize }: PoolSettings,
+): PoolConfig & { readonly max: number } {
+  if ('config' in source) return { ...source.config, max: source.config.max ?? poolSize };
+  const { options } = source.pool;
+  // Spread alone would lose the password: pg keeps it out of what can be listed.
+  return { ...options, password: options.password, max: options.max! } as PoolConfig & { max: number };
+}
+
+/** What the caller does with every new connection of its pool is done with these as well. */
+function relayConnect(from: Pool, to: Pool): void {
+  from.on('connect', (client) => to.emit('connect', client));
 }
 
 /** Those who ask in the same turn count as waiting, although there is a connection for them. */

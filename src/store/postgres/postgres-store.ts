@@ -5,6 +5,7 @@ import { ConfigurationError } from '../../errors/configuration-error.ts';
 import { publish } from '../../telemetry/channels.ts';
 import { StoreUnavailableError } from '../port.ts';
 import type { Attempt, Claim, Completion, DurableStore, NewRecord } from '../port.ts';
+import type { Ambient } from './ambient/ambient.ts';
 import { openAttempt } from './attempt.ts';
 import { inspect } from './inspection.ts';
 import type { Inspection } from './inspection.ts';
@@ -43,6 +44,8 @@ export interface PostgresStoreOptions {
   readonly serverTimeouts: boolean;
   /** Told what a claim read from the database's clock, in milliseconds, and when, by `performance.now()`, it asked. */
   readonly onClock: (clockMs: number, askedMs: number) => void;
+  /** What joined pools find the attempt's transaction by. */
+  readonly ambient: Ambient;
   /** Told which database a new connection reaches, and its clock. */
   readonly onInspection: (inspection: Inspection) => void;
 }
@@ -54,7 +57,7 @@ export interface PostgresStore extends DurableStore {
 export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   const { settings } = options;
   const statements = statementsFor(settings.schema);
-  const pools = new Pools(options.source, settings, async (client) => {
+  const pools = new Pools(options.source, settings, options.ambient, async (client) => {
     const inspection = await inspect(client, statements, settings.schema);
     options.onInspection(inspection);
     return inspection.origin;
@@ -85,6 +88,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
   const shared = {
     ...settings,
     pools,
+    ambient: options.ambient,
     claimStatement,
     completeStatement,
     resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),

@@ -27,6 +27,30 @@ export function transactionCommandIn(text: string): string | undefined {
   return undefined;
 }
 
+const WRITING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'INTO']);
+const READING = new Set([
+  'SELECT',
+  'WITH',
+  'VALUES',
+  'TABLE',
+  'SHOW',
+  'SAVEPOINT',
+  'RELEASE',
+  'ROLLBACK',
+  'SET',
+]);
+
+/**
+ * Whether the text only reads, as far as its words tell: a function that is selected may still write.
+ */
+export function readsOnly(text: string): boolean {
+  for (const words of statementHeads(text, Number.POSITIVE_INFINITY)) {
+    if (words.length > 0 && !READING.has(words[0]!)) return false;
+    if (words.some((word) => WRITING.has(word))) return false;
+  }
+  return true;
+}
+
 /** Whether the text has a command whose effect outlives the transaction: SET without LOCAL, LISTEN and their kin. */
 export function changesSession(text: string): boolean {
   for (const [first, second] of statementHeads(text)) {
@@ -48,8 +72,8 @@ export function changesSession(text: string): boolean {
 const TOKEN =
   /--[^\n\r]*|\/\*|\b[eE]'|'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;/g;
 
-/** The first three words of every statement in the text, in upper case. */
-function* statementHeads(text: string): Generator<readonly string[]> {
+/** The first words of every statement in the text, in upper case. */
+export function* statementHeads(text: string, count = 3): Generator<readonly string[]> {
   let words: string[] = [];
   const token = new RegExp(TOKEN);
   for (let match = token.exec(text); match !== null; match = token.exec(text)) {
@@ -65,7 +89,7 @@ function* statementHeads(text: string): Generator<readonly string[]> {
       // A doubled quote reads as the end of one text and the beginning of the next: all the same here.
       const end = text.indexOf(found, token.lastIndex);
       token.lastIndex = end === -1 ? text.length : end + found.length;
-    } else if (!found.startsWith('--') && words.length < 3) {
+    } else if (!found.startsWith('--') && words.length < count) {
       words.push(found.toUpperCase());
     }
   }

@@ -17,8 +17,10 @@ import { ROLLBACK } from './statements.ts';
 
 /** An attempt that can commit with a statement of its caller's. */
 export interface StepAttempt {
-  /** `undefined`: somebody else had ended the transaction. The statement raises where it must not commit. */
-  commitWith(statement: (marker: string) => string): Promise<StepAnswer | undefined>;
+  /** The statement raises where it must not commit. */
+  commitWith(
+    statement: (marker: string) => string,
+  ): Promise<StepAnswer | Extract<StepCompletion, { readonly kind: 'broken' }>>;
 }
 
 /** `unanswered`: the connection is destroyed, and the COMMIT may yet arrive. */
@@ -36,13 +38,12 @@ export function stepTransaction(context: StepTransactionContext): StepTransactio
   return {
     tx: attempt.tx,
     died: attempt.died,
+    enter: (work) => attempt.enter(work),
     wasFailedByStore: (error) => attempt.wasFailedByStore(error),
     rollback: () => attempt.rollback(),
     async commit(step) {
       const answer = await attempt.commitWith((marker) => leases.recordStep(holder, step, marker).text);
-      if (answer === undefined) {
-        return { kind: 'broken', mayBeCommitted: true, cause: new Error('the transaction had been ended') };
-      }
+      if (answer.kind === 'broken') return answer;
       if (answer.kind === 'done') {
         const command = answer.results.at(-1)?.command;
         if (command === 'COMMIT') return { kind: 'recorded' };

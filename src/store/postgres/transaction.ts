@@ -2,36 +2,28 @@
 
 import type { QueryConfig } from 'pg';
 import type { Transaction, TransactionResult, TransactionStatement } from '../port.ts';
+import { JoinedTransaction } from './ambient/joined-transaction.ts';
 import type { Session } from './session.ts';
-import { changesSession, transactionCommandIn } from './sql-commands.ts';
-import { isCausedByPostgres } from './sqlstate.ts';
+import { transactionCommandIn } from './sql-commands.ts';
+import { StatementQueue, refusal } from './statement-queue.ts';
 
 export interface RevocableTransaction {
   readonly tx: Transaction;
+  /** The same transaction, as clients see it that join it. */
+  readonly joined: JoinedTransaction;
   /** Whether a statement failed because of Postgres itself: serialization, deadlock, timeout, lost connection. */
   readonly failedByPostgres: boolean;
-  /**
-   * Refuses further statements, and resolves when those already queued have finished. Without it, what a
-   * resolver left behind unawaited would run after the COMMIT, or in the next request's transaction.
-   */
+  /** Refuses further statements, and resolves when those already queued have finished. */
   revoke(): Promise<void>;
 }
 
 export function revocableTransaction(session: Session): RevocableTransaction {
-  const queued = new Set<Promise<unknown>>();
-  let last: Promise<unknown> = Promise.resolve();
-  let open = true;
-  let failedByPostgres = false;
+  const queue = new StatementQueue(session);
+  const joined = new JoinedTransaction(queue);
 
   async function send(config: QueryConfig): Promise<TransactionResult<unknown>> {
-    try {
-      const { rows, rowCount, command } = await session.client.query(config);
-      return { rows, rowCount, command };
-    } catch (error) {
-      await session.settled();
-      failedByPostgres ||= session.dead || isCausedByPostgres(error);
-      throw error;
-    }
+    const { rows, rowCount, command } = await joined.statement(undefined, config);
+    return { rows, rowCount, command };
   }
 
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
@@ -39,43 +31,29 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     try {
       config = toConfig(statement, values);
     } catch (error) {
-      return refuse(error);
+      return refusal(error);
     }
-    if (!open || session.dead) {
-      return refuse(new Error('The transaction is over: its resolver has settled, or its session died.'));
-    }
-    // The next caller must not inherit what was meant for this one, by forgetting LOCAL.
-    if (changesSession(config.text)) session.retire();
-    // One at a time, in the callers' order: the driver has no queue of its own to rely on.
-    const sent = last.then(() => send(config));
-    // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the
-    // transaction, and the record statement will say so.
-    const settled = sent.then(ignore, ignore);
-    last = settled;
-    queued.add(settled);
-    void settled.then(() => queued.delete(settled));
+    const sent = send(config);
+    // A failed statement that nobody awaits must not end the process.
+    sent.catch(ignore);
     return sent;
   }
 
   return {
     tx: Object.freeze({ query }) as Transaction,
+    joined,
     get failedByPostgres() {
-      return failedByPostgres;
+      return queue.failedByPostgres;
     },
     async revoke() {
-      open = false;
-      if (queued.size > 0) await Promise.all(queued);
+      const revoked = queue.revoke();
+      joined.close();
+      await revoked;
     },
   };
 }
 
 function ignore(): void {}
-
-function refuse(reason: unknown): Promise<never> {
-  const refusal = Promise.reject(reason);
-  refusal.catch(ignore);
-  return refusal;
-}
 
 function toConfig(statement: string | TransactionStatement, values?: readonly unknown[]): QueryConfig {
   const { text, ...rest } = typeof statement === 'string' ? { text: statement } : statement;

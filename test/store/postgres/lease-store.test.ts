@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { Fence, PendingRecord } from '../../../src/record/record.ts';
 import type { HeldLease } from '../../../src/store/lease-port.ts';
+import { Ambient } from '../../../src/store/postgres/ambient/ambient.ts';
 import { postgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import type { PostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import { createDatabase } from '../../support/database.ts';
@@ -24,6 +25,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   store = postgresStore({
+    ambient: new Ambient(),
     source: { config: { connectionString: url }, single: false },
     settings: {
       schema: 'graphql_idempotency',

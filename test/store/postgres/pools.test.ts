@@ -60,7 +60,7 @@ describe('a pool of the user’s', () => {
     return pool;
   }
 
-  test('is used for attempts, and is neither ended nor changed', async () => {
+  test('says how to connect, and is neither used, ended nor changed', async () => {
     const pool = await ownPool();
     const listeners = () => [...pool.eventNames()].map((name) => [name, pool.listenerCount(name)]);
     const before = listeners();
@@ -69,37 +69,66 @@ describe('a pool of the user’s', () => {
     expect((await service.send({ key })).body.extensions.idempotency.pay.outcome).toBe('executed');
     expect((await service.send({ key })).body.extensions.idempotency.pay.outcome).toBe('replayed');
     expect((await service.send({ key, variables: { amount: 7 } })).code).toBe('IDEMPOTENCY_KEY_REUSED');
-    expect(pool.totalCount).toBeGreaterThan(0);
+    expect(pool.totalCount).toBe(0);
     await service.stop();
     expect(pool.ended).toBe(false);
     expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
     expect(listeners()).toEqual(before);
   });
 
-  test('gets its clients back without listeners, settings or transactions of ours', async () => {
+  test('what it does with a new connection is done with those of the attempts, too', async () => {
+    const pool = await ownPool();
+    pool.on('connect', (client) => void client.query(`set application_name = 'as the pool says'`));
+    const named: unknown[] = [];
+    const service = await start({
+      options: { postgres: pool },
+      pay: async ({ tx, insert }) => {
+        named.push((await tx.query(`select current_setting('application_name') as name`)).rows[0]);
+        return insert();
+      },
+    });
+    await service.send({ key: newKey() });
+    expect(named).toEqual([{ name: 'as the pool says' }]);
+  });
+
+  test('a resolver that queries it while it holds an attempt waits for no attempt', async () => {
+    const pool = await ownPool({ max: 2 });
+    const service = await start({
+      options: { postgres: pool },
+      pay: async ({ insert }) => {
+        await pool.query('select 1');
+        return insert();
+      },
+    });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => service.send({ key: newKey() })));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  });
+
+  test('connections are as new after every attempt: no listeners, settings or transactions are left', async () => {
     const pool = await ownPool({ max: 1 });
+    const clients: pg.PoolClient[] = [];
+    pool.on('connect', (client) => clients.push(client));
     const service = await start({ options: { postgres: pool } });
     const state = async () => {
-      const client = await pool.connect();
+      const [client] = clients;
       const internals = client as unknown as { connection: pg.Client };
-      const listeners = [client, internals.connection].flatMap((emitter) =>
+      const listeners = [client!, internals.connection].flatMap((emitter) =>
         emitter.eventNames().map((name) => `${String(name)}: ${emitter.listenerCount(name)}`),
       );
-      const { rows } = await client.query(
+      const { rows } = await client!.query(
         `select current_setting('idempotency.attempt', true) as attempt, current_setting('transaction_timeout', true) as t,
           current_setting('statement_timeout') as s, current_setting('lock_timeout') as l, current_setting('role') as r,
           current_setting('idle_in_transaction_session_timeout') as i, pg_current_xact_id_if_assigned() as xact,
           (select count(*)::int from pg_locks where pid = pg_backend_pid() and locktype = 'advisory') as locks`,
       );
-      client.release();
       return { listeners, ...rows[0], attempt: rows[0].attempt || undefined };
     };
+    await service.idempotency.open();
     const before = await state();
     const key = newKey();
     for (let round = 0; round < 5; round += 1) await service.send({ key: newKey() });
     await service.send({ key });
     await service.send({ key });
-    await eventually(() => pool.idleCount === 1);
     expect(await state()).toEqual(before);
   });
 

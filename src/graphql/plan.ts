@@ -15,8 +15,8 @@ import type { FingerprintLimits } from '../fingerprint/fingerprint.ts';
 import { identityOf, scopeHashOf } from '../key/identity.ts';
 import { resolveKeys } from '../key/resolve-keys.ts';
 import { resolveScope } from '../key/scope.ts';
-import type { GuardedCall } from './call.ts';
-import { keyUnsupported } from './refusals.ts';
+import type { GuardedCall } from '../guard/call.ts';
+import { keyUnsupported } from '../guard/refusals.ts';
 import type { RequestFacts } from './request-facts.ts';
 import { rootFields } from './root-fields.ts';
 
@@ -71,10 +71,9 @@ export async function planExecution<TContext>(
     const coordinates = keyed.map(({ rule }) => rule.coordinate);
     const scope = await resolveScope(() => options.scope(context, info), coordinates);
     const scopeHash = scopeHashOf(options.namespace, scope);
-    const calls = keyed.map(({ responseName, field, rule, values, key }): GuardedCall =>
+    const calls = keyed.map(({ field, rule, values, key }): GuardedCall =>
       Object.freeze({
         coordinate: rule.coordinate,
-        responseName,
         rule,
         key,
         identity: identityOf({ namespace: options.namespace, scope, key }),
@@ -90,7 +89,10 @@ export async function planExecution<TContext>(
         ttlMs: rule.ttlMs ?? options.ttl,
       }),
     );
-    return { kind: 'planned', calls: new Map(calls.map((call) => [call.responseName, call])) };
+    return {
+      kind: 'planned',
+      calls: new Map(calls.map((call, index) => [keyed[index]!.responseName, call])),
+    };
   } catch (error) {
     return { kind: 'refused', error };
   }

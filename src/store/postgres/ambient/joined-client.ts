@@ -1,0 +1,79 @@
+/** A client with a connection of its own, which inside an attempt speaks through the attempt's transaction. */
+
+import type { Client, CustomTypesConfig } from 'pg';
+import { changesSession } from '../sql-commands.ts';
+import { refusal } from '../statement-queue.ts';
+import type { Ambient } from './ambient.ts';
+import { joinedQuery, textOf } from './joined-query.ts';
+import type { QueryArguments } from './joined-query.ts';
+import type { JoinedTransaction } from './joined-transaction.ts';
+
+/** A class of clients: pg's own, or one that extends it. */
+export type ClientClass = new (...args: never[]) => Client;
+
+/**
+ * Extends a class of clients. A client is not bound to an attempt but asks each time in which one it is used,
+ * because a library lends the same client to one request after the other. While a transaction is open on it, it
+ * stays where that was begun.
+ */
+export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambient): T {
+  const Base = base as unknown as new (...args: unknown[]) => Client;
+  class JoinedClient extends Base {
+    #begunIn: JoinedTransaction | undefined;
+
+    override query(...args: unknown[]): never {
+      return this.#query(args) as never;
+    }
+
+    override connect(...args: unknown[]): never {
+      // Outside: what the socket's events call must not run in the attempt that happened to open it.
+      return ambient.leave(() => (super.connect as (...given: unknown[]) => unknown)(...args)) as never;
+    }
+
+    override end(...args: unknown[]): never {
+      this.#begunIn?.release(this, true);
+      return (super.end as (...given: unknown[]) => unknown)(...args) as never;
+    }
+
+    override getTransactionStatus(): 'I' | 'T' | 'E' | null {
+      return this.#begunIn === undefined ? super.getTransactionStatus() : 'T';
+    }
+
+    #query(args: QueryArguments): unknown {
+      // It may have waited for its turn, and have ended since.
+      if (this.#begunIn?.isOpen(this) === false) this.#begunIn = undefined;
+      const joined = this.#begunIn ?? ambient.current;
+      if (joined === undefined) return this.#queryAlone(args);
+      const text = textOf(args);
+      if (this.#begunIn === undefined) {
+        // In a transaction that was begun before the attempt, its writes would not commit with the record.
+        const status = super.getTransactionStatus();
+        if (status === 'T' || status === 'E') {
+          return this.#fail(
+            args,
+            new Error(
+              'This client is in a transaction that was begun before the guarded call: what it writes would not commit together with the record. Begin the transaction inside the call.',
+            ),
+          );
+        }
+        // What a library sets on a connection that it has just opened is meant for the connection.
+        if (text !== undefined && changesSession(text)) return this.#queryAlone(args);
+      }
+      const answer = joinedQuery(joined, this, this as unknown as CustomTypesConfig, args);
+      this.#begunIn = joined.isOpen(this) ? joined : undefined;
+      return answer;
+    }
+
+    #queryAlone(args: QueryArguments): unknown {
+      return (super.query as (...given: unknown[]) => unknown)(...args);
+    }
+
+    #fail(args: QueryArguments, error: Error): unknown {
+      const callback = args.find((arg) => typeof arg === 'function') as ((error: Error) => void) | undefined;
+      if (callback === undefined) return refusal(error);
+      process.nextTick(callback, error);
+      return undefined;
+    }
+  }
+  return JoinedClient as unknown as T;
+}

@@ -1,0 +1,69 @@
+/** The calling conventions of `client.query`: text or object, with a promise or a callback. */
+
+import type { CustomTypesConfig, QueryConfig } from 'pg';
+import type { Result } from '../statement-queue.ts';
+import { refusal } from '../statement-queue.ts';
+import type { JoinedTransaction, Owner } from './joined-transaction.ts';
+
+/** What `client.query` is called with. */
+export type QueryArguments = readonly unknown[];
+
+type Callback = (error: unknown, result?: Result) => void;
+
+/** Answers a call of `client.query` from an attempt's transaction. `types` are the client's own parsers. */
+export function joinedQuery(
+  transaction: JoinedTransaction,
+  owner: Owner,
+  types: CustomTypesConfig,
+  args: QueryArguments,
+): Promise<Result> | undefined {
+  const callback = args.find((arg): arg is Callback => typeof arg === 'function') ?? callbackIn(args[0]);
+  const answer = run(transaction, owner, types, args);
+  if (callback === undefined) return answer;
+  answer.then(
+    (result) => callback(null, result),
+    (error: unknown) => callback(error),
+  );
+  return undefined;
+}
+
+/** The text of a call of `client.query`, where it has one. */
+export function textOf([statement]: QueryArguments): string | undefined {
+  if (typeof statement === 'string') return statement;
+  const text = (statement as { readonly text?: unknown } | null | undefined)?.text;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function run(
+  transaction: JoinedTransaction,
+  owner: Owner,
+  types: CustomTypesConfig,
+  args: QueryArguments,
+): Promise<Result> {
+  const [statement, second] = args;
+  const text = textOf(args);
+  if (text === undefined || isSubmittable(statement)) {
+    return refusal(
+      new TypeError(
+        'Inside a guarded call, a client takes SQL text or an object with `text`: cursors and streams would hold the connection on which its record is written.',
+      ),
+    );
+  }
+  const given = (Array.isArray(second) ? second : undefined) as readonly unknown[] | undefined;
+  const config: QueryConfig = typeof statement === 'string' ? { text } : { ...(statement as QueryConfig) };
+  const values = given ?? config.values;
+  // Its own: the caller may change the array before its turn has come.
+  if (values !== undefined) config.values = [...values];
+  config.types ??= types;
+  delete (config as { callback?: unknown }).callback;
+  return transaction.run(owner, config);
+}
+
+function callbackIn(statement: unknown): Callback | undefined {
+  const callback = (statement as { readonly callback?: unknown } | null | undefined)?.callback;
+  return typeof callback === 'function' ? (callback as Callback) : undefined;
+}
+
+function isSubmittable(statement: unknown): boolean {
+  return typeof (statement as { readonly submit?: unknown } | null)?.submit === 'function';
+}

@@ -1,0 +1,192 @@
+/**
+ * An attempt's transaction as joined clients see it: the transactions that they begin are savepoints in it.
+ *
+ * There is one session, and savepoints are a stack. Two transactions that run side by side on connections of
+ * their own can't do so here: rolling back the older would undo the newer, which was told that it committed.
+ * So the newest goes first: the statements of an older one wait until it has ended. Those that belong to none
+ * don't wait, because what they belong to may be what the newest transaction itself is waiting for.
+ */
+
+import type { QueryConfig } from 'pg';
+import { readsOnly } from '../sql-commands.ts';
+import { refusal } from '../statement-queue.ts';
+import type { Result, StatementQueue } from '../statement-queue.ts';
+import { transactionCommandOf } from './transaction-command.ts';
+
+/** Whoever begins and ends transactions: a client. */
+export type Owner = object;
+
+interface Level {
+  readonly owner: Owner;
+  readonly savepoint: string;
+  /** Statements of the owner that wait until this is the newest level again. */
+  readonly paused: (() => void)[];
+  /** Whether its owner wrote in it. */
+  wrote: boolean;
+  /** Whether somebody else wrote in it, who does not expect it to be undone. */
+  foreign: boolean;
+  /** Why it could not be begun. */
+  broken: unknown;
+}
+
+export class JoinedTransaction {
+  readonly #queue: StatementQueue;
+  #levels: Level[] = [];
+  #named = 0;
+  #damage: Error | undefined;
+
+  constructor(queue: StatementQueue) {
+    this.#queue = queue;
+  }
+
+  get over(): boolean {
+    return this.#queue.over;
+  }
+
+  /** Why the attempt must not commit, although every statement was answered well. */
+  get damage(): Error | undefined {
+    return this.#damage;
+  }
+
+  /** Whether the owner has begun a transaction that has not ended. */
+  isOpen(owner: Owner): boolean {
+    return this.#newestOf(owner) !== undefined;
+  }
+
+  /** Runs what a client was given: a statement, or a command that begins or ends a transaction. */
+  run(owner: Owner, config: QueryConfig): Promise<Result> {
+    const command = transactionCommandOf(config.text);
+    switch (command?.kind) {
+      case undefined:
+        return this.statement(owner, config);
+      case 'begin':
+        return this.#inTurn(owner, () => this.#begin(owner));
+      case 'commit':
+      case 'rollback':
+        return this.#inTurn(owner, () => this.#end(owner, command.kind));
+      case 'refused':
+        return refusal(new Error(`The statement ${command.reason}.`));
+    }
+  }
+
+  /** Runs a statement that is no such command. */
+  statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
+    if (this.#levels.length === 0) return this.#queue.send(config);
+    return this.#inTurn(owner, () => {
+      this.#note(owner, config.text);
+      return this.#queue.send(config);
+    });
+  }
+
+  /** A client is given back. What it has left open would be open for nobody. */
+  release(owner: Owner, abandoned: boolean): void {
+    const left = this.#levels.filter((level) => level.owner === owner).length;
+    if (left > 0 && !abandoned && !this.over) {
+      this.#damage ??= new Error(
+        'A client was released inside a transaction that it had begun: neither COMMIT nor ROLLBACK was sent.',
+      );
+    }
+    for (let ended = 0; ended < left; ended += 1) {
+      this.#inTurn(owner, () => this.#end(owner, 'rollback')).catch(ignore);
+    }
+  }
+
+  /** The attempt is over, and its queue refuses: what is paused is told so. */
+  close(): void {
+    for (const { paused } of this.#levels) for (const go of paused.splice(0)) go();
+  }
+
+  /** Prevents that an older transaction's statement lands in the savepoint of a newer one, and is undone with it. */
+  #inTurn(owner: Owner | undefined, act: () => Promise<Result>): Promise<Result> {
+    const level = owner === undefined ? undefined : this.#newestOf(owner);
+    if (level === undefined || level === this.#levels.at(-1) || this.over) return act();
+    return new Promise((resolve, reject) => {
+      level.paused.push(() => void this.#inTurn(owner, act).then(resolve, reject));
+    });
+  }
+
+  #begin(owner: Owner): Promise<Result> {
+    const savepoint = `idempotency_${(this.#named += 1)}`;
+    const level: Level = { owner, savepoint, paused: [], wrote: false, foreign: false, broken: undefined };
+    this.#levels.push(level);
+    const begun = this.#queue.send({ text: `savepoint ${savepoint}` });
+    // It stays until its owner ends it: without it, what the owner sends next would be outside.
+    begun.catch((error: unknown) => (level.broken = error));
+    return begun.then((result) => tagged(result, 'BEGIN'));
+  }
+
+  #end(owner: Owner, how: 'commit' | 'rollback'): Promise<Result> {
+    const level = this.#newestOf(owner);
+    if (level !== undefined) this.#levels.splice(this.#levels.indexOf(level), 1);
+    // What cleans up after an attempt that is over finds nothing to do; what commits is told that it is late.
+    if (this.over && how === 'rollback') return Promise.resolve(emptyResult('ROLLBACK'));
+    // Postgres warns where none is open, and answers as if there had been one.
+    if (level === undefined && !this.over) return Promise.resolve(emptyResult(how.toUpperCase()));
+    const below = this.#levels.at(-1);
+    const ended = this.#queue.enqueue(() => this.#endLevel(level!, below, how));
+    if (level === undefined) return ended;
+    // In this order: what the owner sent behind it comes before those who were waiting for its end.
+    for (const go of level.paused.splice(0)) go();
+    this.#resume();
+    return ended;
+  }
+
+  async #endLevel(level: Level, below: Level | undefined, how: 'commit' | 'rollback'): Promise<Result> {
+    const { savepoint } = level;
+    if (level.broken !== undefined) {
+      if (how === 'commit') throw level.broken;
+      return emptyResult('ROLLBACK');
+    }
+    // A transaction that failed commits nothing, and says so by its tag alone.
+    if (how === 'rollback' || this.#queue.session.failed) {
+      if (level.foreign) this.#damage ??= undone();
+      const result = await this.#queue.query({
+        text: `rollback to savepoint ${savepoint}; release savepoint ${savepoint}`,
+      });
+      return tagged(Array.isArray(result) ? (result as Result[]).at(-1)! : result, 'ROLLBACK');
+    }
+    const result = await this.#queue.query({ text: `release savepoint ${savepoint}` });
+    if (below !== undefined) {
+      if (below.owner === level.owner) below.wrote ||= level.wrote;
+      else below.foreign ||= level.wrote;
+      below.foreign ||= level.foreign;
+    }
+    return tagged(result, 'COMMIT');
+  }
+
+  #resume(): void {
+    for (let newest = this.#levels.at(-1); newest !== undefined; newest = this.#levels.at(-1)) {
+      const go = newest.paused.shift();
+      if (go === undefined) return;
+      go();
+    }
+  }
+
+  #note(owner: Owner | undefined, text: string): void {
+    const newest = this.#levels.at(-1);
+    if (newest === undefined || readsOnly(text)) return;
+    if (newest.owner === owner) newest.wrote = true;
+    else newest.foreign = true;
+  }
+
+  #newestOf(owner: Owner): Level | undefined {
+    return this.#levels.findLast((level) => level.owner === owner);
+  }
+}
+
+function undone(): Error {
+  return new Error(
+    'A transaction was rolled back in which others had written, at the same time or without its handle: their writes would be lost. Write through the handle of the transaction, or await one part before the next begins.',
+  );
+}
+
+function tagged(result: Result, command: string): Result {
+  result.command = command;
+  return result;
+}
+
+function emptyResult(command: string): Result {
+  return { command, rowCount: null, oid: 0, fields: [], rows: [] };
+}
+
+function ignore(): void {}

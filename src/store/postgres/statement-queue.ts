@@ -1,0 +1,96 @@
+/** The statements of one attempt: one at a time, in their callers' order, until the attempt is over. */
+
+import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import { publish } from '../../telemetry/channels.ts';
+import type { Session } from './session.ts';
+import { changesSession } from './sql-commands.ts';
+import { isCausedByPostgres } from './sqlstate.ts';
+
+export type Result = QueryResult<QueryResultRow>;
+
+export class StatementQueue {
+  readonly session: Session;
+  readonly #queued = new Set<Promise<unknown>>();
+  #last: Promise<unknown> = Promise.resolve();
+  #open = true;
+  #failedByPostgres = false;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** Whether nothing more is accepted. */
+  get over(): boolean {
+    return !this.#open || this.session.dead;
+  }
+
+  /** Whether a statement failed because of Postgres itself: serialization, deadlock, timeout, lost connection. */
+  get failedByPostgres(): boolean {
+    return this.#failedByPostgres;
+  }
+
+  /** Sends the statement after those before it. */
+  send(config: QueryConfig): Promise<Result> {
+    // The next caller must not inherit what was meant for this one, by forgetting LOCAL.
+    if (changesSession(config.text)) this.session.retire();
+    return this.enqueue(() => this.#query(config));
+  }
+
+  /** Does work with the session after the statements before it. */
+  enqueue<T>(work: () => Promise<T>): Promise<T> {
+    if (this.over) return this.#refuse();
+    // One at a time, in the callers' order: the driver has no queue of its own to rely on.
+    const sent = this.#last.then(work);
+    // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the
+    // transaction, and the record statement will say so.
+    const settled = sent.then(ignore, ignore);
+    this.#last = settled;
+    this.#queued.add(settled);
+    void settled.then(() => this.#queued.delete(settled));
+    return sent;
+  }
+
+  /**
+   * Refuses further statements, and resolves when those already queued have finished. Without it, what a
+   * resolver left behind unawaited would run after the COMMIT, or in the next request's transaction.
+   */
+  async revoke(): Promise<void> {
+    this.#open = false;
+    if (this.#queued.size > 0) await Promise.all(this.#queued);
+  }
+
+  /** Sends at once: only for work that has been enqueued. */
+  async query(config: QueryConfig): Promise<Result> {
+    return this.#query(config);
+  }
+
+  async #query(config: QueryConfig): Promise<Result> {
+    try {
+      return await this.session.client.query(config);
+    } catch (error) {
+      await this.session.settled();
+      this.#failedByPostgres ||= this.session.dead || isCausedByPostgres(error);
+      throw error;
+    }
+  }
+
+  #refuse(): Promise<never> {
+    if (!this.#open) publish({ type: 'postgres', event: 'late-statement' });
+    return refusal(
+      new Error(
+        this.#open
+          ? 'The transaction is over: its session died.'
+          : 'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
+      ),
+    );
+  }
+}
+
+/** A rejection that ends no process where nobody awaits it. */
+export function refusal(reason: unknown): Promise<never> {
+  const refused = Promise.reject(reason);
+  refused.catch(ignore);
+  return refused;
+}
+
+function ignore(): void {}

@@ -31,9 +31,7 @@ export class StatementQueue {
 
   /** Sends the statement after those before it. */
   send(config: QueryConfig): Promise<Result> {
-    // The next caller must not inherit what was meant for this one, by forgetting LOCAL.
-    if (changesSession(config.text)) this.session.retire();
-    return this.enqueue(() => this.#query(config));
+    return this.enqueue(() => this.query(config));
   }
 
   /** Does work with the session after the statements before it. */
@@ -61,10 +59,8 @@ export class StatementQueue {
 
   /** Sends at once: only for work that has been enqueued. */
   async query(config: QueryConfig): Promise<Result> {
-    return this.#query(config);
-  }
-
-  async #query(config: QueryConfig): Promise<Result> {
+    // The next caller must not inherit what was meant for this one, by forgetting LOCAL.
+    if (changesSession(config.text)) this.session.retire();
     try {
       return await this.session.client.query(config);
     } catch (error) {

@@ -19,6 +19,8 @@ export function joinedQuery(
 ): Promise<Result> | undefined {
   const callback = args.find((arg): arg is Callback => typeof arg === 'function') ?? callbackIn(args[0]);
   const answer = run(transaction, owner, types, args);
+  // A failed statement that nobody awaits must not end the process: it has failed the transaction.
+  answer.catch(ignore);
   if (callback === undefined) return answer;
   answer.then(
     (result) => callback(null, result),
@@ -58,6 +60,8 @@ function run(
   delete (config as { callback?: unknown }).callback;
   return transaction.run(owner, config);
 }
+
+function ignore(): void {}
 
 function callbackIn(statement: unknown): Callback | undefined {
   const callback = (statement as { readonly callback?: unknown } | null | undefined)?.callback;

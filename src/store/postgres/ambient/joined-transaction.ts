@@ -9,9 +9,10 @@
 
 import type { QueryConfig } from 'pg';
 import { readsOnly } from '../sql-commands.ts';
+import { FAILED_TRANSACTION } from '../sqlstate.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
-import { transactionCommandOf } from './transaction-command.ts';
+import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
 
 /** Whoever begins and ends transactions: a client. */
 export type Owner = object;
@@ -23,10 +24,14 @@ interface Level {
   readonly paused: (() => void)[];
   /** Whether its owner wrote in it. */
   wrote: boolean;
-  /** Whether somebody else wrote in it, who does not expect it to be undone. */
-  foreign: boolean;
+  /** How often others wrote in it, who do not expect it to be undone. */
+  foreign: number;
+  /** How often they had when the owner set a savepoint of its own, by its name. */
+  readonly savepoints: Map<string, number>;
   /** Why it could not be begun. */
   broken: unknown;
+  /** Whether it failed and was rolled back before its owner has said so, because others went on. */
+  doomed: boolean;
 }
 
 export class JoinedTransaction {
@@ -73,8 +78,9 @@ export class JoinedTransaction {
   statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
     if (this.#levels.length === 0) return this.#queue.send(config);
     return this.#inTurn(owner, () => {
-      this.#note(owner, config.text);
-      return this.#queue.send(config);
+      const newest = this.#levels.at(-1);
+      if (newest === undefined) return this.#queue.send(config);
+      return this.#queue.enqueue(() => this.#query(newest, owner, config));
     });
   }
 
@@ -107,9 +113,22 @@ export class JoinedTransaction {
 
   #begin(owner: Owner): Promise<Result> {
     const savepoint = `idempotency_${(this.#named += 1)}`;
-    const level: Level = { owner, savepoint, paused: [], wrote: false, foreign: false, broken: undefined };
+    const below = this.#levels.at(-1);
+    const level: Level = {
+      owner,
+      savepoint,
+      paused: [],
+      wrote: false,
+      foreign: 0,
+      savepoints: new Map(),
+      broken: undefined,
+      doomed: false,
+    };
     this.#levels.push(level);
-    const begun = this.#queue.send({ text: `savepoint ${savepoint}` });
+    const begun = this.#queue.enqueue(async () => {
+      if (below !== undefined && below.owner !== owner) await this.#passOver(below);
+      return this.#queue.query({ text: `savepoint ${savepoint}` });
+    });
     // It stays until its owner ends it: without it, what the owner sends next would be outside.
     begun.catch((error: unknown) => (level.broken = error));
     return begun.then((result) => tagged(result, 'BEGIN'));
@@ -137,19 +156,15 @@ export class JoinedTransaction {
       if (how === 'commit') throw level.broken;
       return emptyResult('ROLLBACK');
     }
+    const { failed } = this.#queue.session;
     // A transaction that failed commits nothing, and says so by its tag alone.
-    if (how === 'rollback' || this.#queue.session.failed) {
-      if (level.foreign) this.#damage ??= undone();
-      const result = await this.#queue.query({
-        text: `rollback to savepoint ${savepoint}; release savepoint ${savepoint}`,
-      });
-      return tagged(Array.isArray(result) ? (result as Result[]).at(-1)! : result, 'ROLLBACK');
-    }
+    if (failed || (how === 'rollback' && !level.doomed)) await this.#rollBackTo(level);
     const result = await this.#queue.query({ text: `release savepoint ${savepoint}` });
+    if (failed || level.doomed || how === 'rollback') return tagged(result, 'ROLLBACK');
     if (below !== undefined) {
       if (below.owner === level.owner) below.wrote ||= level.wrote;
-      else below.foreign ||= level.wrote;
-      below.foreign ||= level.foreign;
+      else if (level.wrote) below.foreign += 1;
+      below.foreign += level.foreign;
     }
     return tagged(result, 'COMMIT');
   }
@@ -162,11 +177,45 @@ export class JoinedTransaction {
     }
   }
 
-  #note(owner: Owner | undefined, text: string): void {
-    const newest = this.#levels.at(-1);
-    if (newest === undefined || readsOnly(text)) return;
-    if (newest.owner === owner) newest.wrote = true;
-    else newest.foreign = true;
+  /** Sends a statement while a transaction is open, the newest of which is `level`. */
+  async #query(level: Level, owner: Owner | undefined, config: QueryConfig): Promise<Result> {
+    if (level.owner !== owner) await this.#passOver(level);
+    else if (level.doomed) throw aborted();
+    const result = await this.#queue.query(config);
+    this.#note(level, level.owner === owner, config.text);
+    return result;
+  }
+
+  /**
+   * Rolls a transaction back that has failed and whose owner has not said so yet. In a failed one nothing can
+   * be done, and those who are at work beside it, or in its middle, have nothing to do with its failure.
+   */
+  async #passOver(level: Level): Promise<void> {
+    if (!this.#queue.session.failed || level.doomed) return;
+    await this.#rollBackTo(level);
+    level.doomed = true;
+  }
+
+  async #rollBackTo(level: Level): Promise<void> {
+    if (level.foreign > 0) this.#damage ??= undone();
+    await this.#queue.query({ text: `rollback to savepoint ${level.savepoint}` });
+    level.foreign = 0;
+    level.wrote = false;
+  }
+
+  /** Keeps an account of who wrote what would be undone with what. */
+  #note(level: Level, own: boolean, text: string): void {
+    const savepoint = own ? savepointCommandOf(text) : undefined;
+    if (savepoint?.kind === 'set') {
+      level.savepoints.set(savepoint.name, level.foreign);
+    } else if (savepoint?.kind === 'rollback') {
+      const before = level.savepoints.get(savepoint.name) ?? level.foreign;
+      if (level.foreign > before) this.#damage ??= undone();
+      level.foreign = before;
+    } else if (!readsOnly(text)) {
+      if (own) level.wrote = true;
+      else level.foreign += 1;
+    }
   }
 
   #newestOf(owner: Owner): Level | undefined {
@@ -177,6 +226,14 @@ export class JoinedTransaction {
 function undone(): Error {
   return new Error(
     'A transaction was rolled back in which others had written, at the same time or without its handle: their writes would be lost. Write through the handle of the transaction, or await one part before the next begins.',
+  );
+}
+
+/** What Postgres says to whoever goes on in a transaction that has failed. */
+function aborted(): Error {
+  return Object.assign(
+    new Error('current transaction is aborted, commands ignored until end of transaction block'),
+    { code: FAILED_TRANSACTION, severity: 'ERROR' },
   );
 }
 

@@ -27,6 +27,19 @@ export function transactionCommandOf(text: string): TransactionCommand | undefin
   );
 }
 
+/** Reads whether a text sets a savepoint, or rolls back to one, and its name. */
+export function savepointCommandOf(
+  text: string,
+): { readonly kind: 'set' | 'rollback'; readonly name: string } | undefined {
+  const [, command, quoted, plain] = SAVEPOINT.exec(text) ?? [];
+  if (command === undefined) return undefined;
+  const name = quoted?.replaceAll('""', '"') ?? plain!.toLowerCase();
+  return { kind: /^savepoint/i.test(command) ? 'set' : 'rollback', name };
+}
+
+const SAVEPOINT =
+  /^\s*(savepoint|rollback(?:\s+work|\s+transaction)?\s+to(?:\s+savepoint)?)\s*(?:"((?:[^"]|"")+)"|([^\s;"]+))\s*;?\s*$/i;
+
 const MAX_WORDS = 12;
 
 const MAY_BE_COMMAND = /\b(?:begin|start|commit|end|rollback|abort|prepare|set)\b/i;

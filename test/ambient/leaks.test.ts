@@ -145,6 +145,36 @@ test('a connection that was opened inside an attempt serves the next request lik
   await client.end();
 });
 
+test('what a connection that was opened inside an attempt calls back, later, is in no attempt', async () => {
+  const { connectionString } = driverPool.options;
+  const client: Client = new service.idempotency.driver.Client({ connectionString });
+  act = async () => {
+    await client.connect();
+    return { id: '1', amount: 1 };
+  };
+  await service.send({ key: 'opened-for-later' });
+  const written = new Promise((resolve, reject) => {
+    client.query('select 1', () => void pool.query(MARK, [5003]).then(resolve, reject));
+  });
+  await written;
+  await client.end();
+});
+
+test('who waits outside for a connection gets it outside, also when an attempt gives it free', async () => {
+  const { connectionString } = driverPool.options;
+  const ofOne = new service.idempotency.driver.Pool({ connectionString, max: 1 });
+  const lent = await ofOne.connect();
+  const waiting = ofOne.query(MARK, [5004]);
+  act = async () => {
+    lent.release();
+    await waiting;
+    throw new Error('rolled back');
+  };
+  await service.send({ key: 'gives-free' });
+  expect((await pool.query('select from marks where request = 5004')).rowCount).toBe(1);
+  await ofOne.end();
+});
+
 test('what is done outside, by request, stays when the attempt is rolled back', async () => {
   const { idempotency } = service;
   act = async () => {

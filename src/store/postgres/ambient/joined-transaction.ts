@@ -39,6 +39,8 @@ export class JoinedTransaction {
   #levels: Level[] = [];
   #named = 0;
   #damage: Error | undefined;
+  /** Transactions that were open when the attempt was over. */
+  #left: readonly Level[] = [];
 
   constructor(queue: StatementQueue) {
     this.#queue = queue;
@@ -48,9 +50,13 @@ export class JoinedTransaction {
     return this.#queue.over;
   }
 
-  /** Why the attempt must not commit, although every statement was answered well. */
+  /**
+   * Why the attempt must not commit, although every statement was answered well. To be asked when it is over and
+   * all its statements are answered.
+   */
   get damage(): Error | undefined {
-    return this.#damage;
+    // Its COMMIT was never sent, or came too late: what it wrote is half of what it meant to write.
+    return this.#damage ?? (this.#left.some(({ wrote }) => wrote) ? unfinished() : undefined);
   }
 
   /** Whether the owner has begun a transaction that has not ended. */
@@ -99,6 +105,7 @@ export class JoinedTransaction {
 
   /** The attempt is over, and its queue refuses: what is paused is told so. */
   close(): void {
+    this.#left = [...this.#levels];
     for (const { paused } of this.#levels) for (const go of paused.splice(0)) go();
   }
 
@@ -226,6 +233,12 @@ export class JoinedTransaction {
 function undone(): Error {
   return new Error(
     'A transaction was rolled back in which others had written, at the same time or without its handle: their writes would be lost. Write through the handle of the transaction, or await one part before the next begins.',
+  );
+}
+
+function unfinished(): Error {
+  return new Error(
+    'The resolver settled while a transaction that it had begun was open: neither COMMIT nor ROLLBACK had been sent. Await every transaction before the resolver returns.',
   );
 }
 

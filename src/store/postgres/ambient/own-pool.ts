@@ -48,7 +48,8 @@ export class OwnPool extends Pool {
   override end(callback: () => void): void;
   override end(callback?: () => void): Promise<void> | void {
     this.#ended = true;
-    const ended = this.close();
+    // Its own end, too: it has no connections, but refuses from here on as an ended pool does.
+    const ended = Promise.all([super.end(), this.close()]).then(() => {});
     if (callback === undefined) return ended;
     void ended.then(callback);
   }

@@ -1,7 +1,7 @@
 /** How the tests run: every file in a process of its own, against servers that are started once. */
 
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
@@ -19,6 +19,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    // These need each example installed and built: vitest.examples.config.ts.
+    exclude: [...configDefaults.exclude, 'test/examples/libraries/**'],
     globalSetup: ['test/support/servers.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     pool: 'forks',

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { createDatabase } from '../support/database.ts';
 import { startService } from '../support/service.ts';
 import type { Service, ServiceContext } from '../support/service.ts';
+import { removeFolder, temporaryFolder } from '../support/janitor.ts';
 import { eventually } from '../support/signal.ts';
 
 let url: string;
@@ -167,10 +168,12 @@ describe('the library’s own pool', () => {
   });
 
   test('is the embedded database where the records are in that, and one connection is enough', async () => {
+    const embeddedFolder = await temporaryFolder('joined-embedded');
+    onTestFinished(() => removeFolder(embeddedFolder));
     const idempotency = createIdempotency({
       scope: () => 'a',
       embedded: true,
-      embeddedFolder: 'memory://',
+      embeddedFolder,
       redis: false,
       logger: { info: () => {}, warn: () => {}, error: () => {} },
     });

@@ -1,11 +1,11 @@
 /** What the documents are made of: their code blocks, links, headings, tables and generated regions. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export const root: string = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Every document of the repository, by its path from the root. */
+/** The documents whose code is the library's own, by their paths from the root. */
 export const documents = [
   'README.md',
   'CHANGELOG.md',
@@ -14,11 +14,19 @@ export const documents = [
   'docs/configuration.md',
   'docs/errors.md',
   'docs/how-it-works.md',
+  'docs/libraries.md',
   'docs/modes.md',
   'schema/README.md',
 ] as const;
 
-export type DocumentPath = (typeof documents)[number];
+export type LibraryPage = `docs/libraries/${string}.md`;
+
+/** The documents whose code needs other packages: it is that of the examples, and compiled and run there. */
+export const libraryPages: readonly LibraryPage[] = readdirSync(`${root}docs/libraries`)
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/libraries/${name}` as LibraryPage);
+
+export type DocumentPath = (typeof documents)[number] | LibraryPage;
 
 export interface CodeBlock {
   readonly document: DocumentPath;
@@ -34,16 +42,13 @@ export function readDocument(document: DocumentPath): string {
   return readFileSync(root + document, 'utf8');
 }
 
-/** Returns the fenced code of the documents, without the indentation that a list gives it. */
+/** Returns the fenced code of the documents, by default of those whose code is the library's own. */
 export function codeBlocks(language?: string, document?: DocumentPath): readonly CodeBlock[] {
-  const all = documents.flatMap((path) => [...blocksOf(path)]);
-  return all.filter(
-    (block) =>
-      (language === undefined || block.language === language) &&
-      (document === undefined || block.document === document),
-  );
+  const all = (document === undefined ? documents : [document]).flatMap((path) => [...blocksOf(path)]);
+  return all.filter((block) => language === undefined || block.language === language);
 }
 
+/** Without the indentation that a list gives a block. */
 function* blocksOf(document: DocumentPath): Generator<CodeBlock> {
   const text = readDocument(document);
   const fence = /^( *)```(\w*) *([^\n]*)\n([\s\S]*?)^\1```$/gm;

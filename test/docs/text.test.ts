@@ -7,7 +7,7 @@ import { createIdempotency } from 'graphql-idempotency';
 import { expect, test } from 'vitest';
 import { environmentName, settings } from '../../src/config/settings.ts';
 import type { SettingName } from '../../src/config/settings.ts';
-import { anchorsOf, codeBlocks, documents, proseOf, readDocument, root } from './documents.ts';
+import { anchorsOf, codeBlocks, documents, libraryPages, proseOf, readDocument, root } from './documents.ts';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   readonly name: string;
@@ -19,7 +19,9 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
   readonly peerDependencies: Readonly<Record<string, string>>;
 };
 
-test.each(documents)('the relative links of %s lead to files and headings that exist', (document) => {
+const everyDocument = [...documents, ...libraryPages];
+
+test.each(everyDocument)('the relative links of %s lead to files and headings that exist', (document) => {
   const links = [...proseOf(document).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
   for (const link of links.filter((target) => !target.startsWith('https:'))) {
     const [path = '', anchor] = link.split('#');
@@ -36,7 +38,7 @@ test('every code block is in a language that a test knows', () => {
 });
 
 test('no fence is left open', () => {
-  for (const document of documents) {
+  for (const document of everyDocument) {
     expect(proseOf(document), document).not.toContain('```');
   }
 });

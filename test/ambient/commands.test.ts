@@ -16,7 +16,7 @@ let keys = 0;
 beforeAll(async () => {
   ({ url } = await createDatabase({ migrated: true }));
   service = await startService({ databaseUrl: url, pay: (call) => act(call) });
-  pool = service.idempotency.pool;
+  ({ pool } = service.idempotency);
 });
 afterAll(() => service.stop());
 beforeEach(() => pool.query('truncate payments'));

@@ -17,7 +17,7 @@ let act: (call: PayCall) => unknown;
 beforeAll(async () => {
   const { url } = await createDatabase({ migrated: true });
   service = await startService({ databaseUrl: url, pay: (call) => act(call) });
-  pool = service.idempotency.pool;
+  ({ pool } = service.idempotency);
   await pool.query('create table written (id integer primary key)');
 });
 afterAll(() => service.stop());

@@ -16,7 +16,7 @@ let keys = 0;
 beforeAll(async () => {
   const { url } = await createDatabase({ migrated: true });
   service = await startService({ databaseUrl: url, pay: (call) => act(call) });
-  pool = service.idempotency.pool;
+  ({ pool } = service.idempotency);
 });
 afterAll(() => service.stop());
 beforeEach(async () => {

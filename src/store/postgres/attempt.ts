@@ -39,8 +39,13 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   // then in a failed transaction that is not the claim's, and answers no question for the marker.
   const { boundaries } = session;
 
+  function revoke(): Promise<void> {
+    context.ambient.forget(handle.joined);
+    return handle.revoke();
+  }
+
   async function end<T>(work: () => Promise<T>): Promise<T | Broken> {
-    await handle.revoke();
+    await revoke();
     clearTimeout(timer);
     try {
       if (session.boundaries !== boundaries) {
@@ -84,7 +89,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
 
     abandon() {
       clearTimeout(timer);
-      void handle.revoke();
+      void revoke();
       pools.discard(session);
     },
 

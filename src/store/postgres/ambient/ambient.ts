@@ -3,26 +3,61 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { JoinedTransaction } from './joined-transaction.ts';
 
-export class Ambient {
-  #storage: AsyncLocalStorage<JoinedTransaction | undefined> | undefined;
+const OUTSIDE = Symbol('outside');
 
-  /** Begins to keep track. Before, an attempt costs nothing here: nobody has a pool that could join it. */
+export class Ambient {
+  #storage: AsyncLocalStorage<JoinedTransaction | typeof OUTSIDE> | undefined;
+  /** Those that began before anybody asked to keep track, and are not over. */
+  readonly #untracked = new Set<JoinedTransaction>();
+
+  /** Begins to keep track. Before, an attempt costs next to nothing here: nobody has a pool that could join it. */
   observe(): void {
     this.#storage ??= new AsyncLocalStorage();
   }
 
-  /** The transaction that joined pools query through here; `undefined` outside attempts. */
+  /**
+   * The transaction that joined pools query through here; `undefined` outside attempts.
+   *
+   * @throws Error while it cannot be told, because an attempt is under way that began untracked: its writes
+   * would commit without its record.
+   */
   get current(): JoinedTransaction | undefined {
-    return this.#storage?.getStore();
+    const current = this.#storage?.getStore();
+    if (current === OUTSIDE) return undefined;
+    if (current === undefined && this.#untracked.size > 0) {
+      throw new Error(
+        'The first pool that joins was made inside a guarded call, too late for the call to be joined. Take `idempotency.pool` or `idempotency.driver` where your modules load, as in: export const { pool } = idempotency;',
+      );
+    }
+    return current;
   }
 
   /** Runs work inside the transaction. */
   enter<T>(transaction: JoinedTransaction, work: () => T): T {
-    return this.#storage === undefined ? work() : this.#storage.run(transaction, work);
+    if (this.#storage !== undefined) return this.#storage.run(transaction, () => begun(work()));
+    this.#untracked.add(transaction);
+    return work();
+  }
+
+  /** The transaction is over. */
+  forget(transaction: JoinedTransaction): void {
+    this.#untracked.delete(transaction);
   }
 
   /** Runs work as if no attempt were under way. */
   leave<T>(work: () => T): T {
-    return this.#storage?.getStore() === undefined ? work() : this.#storage.run(undefined, work);
+    return this.#storage === undefined ? work() : this.#storage.run(OUTSIDE, () => begun(work()));
   }
+}
+
+/**
+ * Begins what begins only when somebody asks for its answer, as the queries of most query builders do: whoever
+ * asks does so later, and elsewhere. A builder that a resolver returns would write outside its attempt.
+ */
+function begun<T>(value: T): T {
+  const then = (value as { readonly then?: unknown } | null | undefined)?.then;
+  if (typeof then !== 'function' || then === Promise.prototype.then) return value;
+  return new Promise((resolve) => {
+    resolve(value);
+  }) as T;
 }

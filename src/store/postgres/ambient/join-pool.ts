@@ -5,7 +5,7 @@ import { TypeOverrides } from 'pg';
 import type { CustomTypesConfig, Pool, PoolClient } from 'pg';
 import type { Ambient } from './ambient.ts';
 import { attemptClient } from './attempt-client.ts';
-import { joinedQuery } from './joined-query.ts';
+import { failedQuery, joinedQuery } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
 import { joinedClientClass } from './joined-client.ts';
 import type { ClientClass } from './joined-client.ts';
@@ -49,24 +49,37 @@ export function joinPool<T extends Pool>(
   const types = new TypeOverrides(own) as unknown as CustomTypesConfig;
   const query = pool.query.bind(pool) as (...args: QueryArguments) => unknown;
 
-  pool.connect = ((callback?: Connected): Promise<PoolClient> | void => {
+  function lend(): PoolClient | undefined {
     const transaction = ambient.current;
-    const client = transaction && attemptClient(clientClass, types, transaction);
-    if (callback === undefined) return client === undefined ? connect() : Promise.resolve(client);
+    return transaction && attemptClient(clientClass, types, transaction);
+  }
+
+  pool.connect = ((callback?: Connected): Promise<PoolClient> | void => {
+    if (callback === undefined) return (async () => lend() ?? connect())();
     // Bound, because a pool calls back from whatever gave a connection free, which may be another's attempt.
     const answer = AsyncLocalStorage.bind(callback);
-    if (client === undefined) return connect(answer as Parameters<Pool['connect']>[0]);
-    process.nextTick(() => answer(undefined, client, (error) => client.release(error as Error | undefined)));
+    try {
+      const client = lend();
+      if (client === undefined) return connect(answer as Parameters<Pool['connect']>[0]);
+      const release = (error?: unknown): void => client.release(error as Error | undefined);
+      process.nextTick(() => answer(undefined, client, release));
+    } catch (error) {
+      process.nextTick(() => answer(error as Error, undefined, () => {}));
+    }
   }) as Pool['connect'];
 
   pool.query = ((...args: QueryArguments): unknown => {
-    const transaction = ambient.current;
-    if (transaction === undefined) return query(...args);
-    // At once, and not when a client has been lent: statements keep the order in which they were sent.
-    const owner = {};
-    const answer = joinedQuery(transaction, owner, types, args);
-    transaction.release(owner, false);
-    return answer;
+    try {
+      const transaction = ambient.current;
+      if (transaction === undefined) return query(...args);
+      // At once, and not when a client has been lent: statements keep the order in which they were sent.
+      const owner = {};
+      const answer = joinedQuery(transaction, owner, types, args);
+      transaction.release(owner, false);
+      return answer;
+    } catch (error) {
+      return failedQuery(args, error as Error);
+    }
   }) as Pool['query'];
   return pool;
 }

@@ -2,9 +2,8 @@
 
 import type { Client, CustomTypesConfig } from 'pg';
 import { changesSession } from '../sql-commands.ts';
-import { refusal } from '../statement-queue.ts';
 import type { Ambient } from './ambient.ts';
-import { joinedQuery, textOf } from './joined-query.ts';
+import { failedQuery, joinedQuery, textOf } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
 import type { JoinedTransaction } from './joined-transaction.ts';
 
@@ -40,39 +39,36 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
     }
 
     #query(args: QueryArguments): unknown {
-      // It may have waited for its turn, and have ended since.
-      if (this.#begunIn?.isOpen(this) === false) this.#begunIn = undefined;
-      const joined = this.#begunIn ?? ambient.current;
-      if (joined === undefined) return this.#queryAlone(args);
-      const text = textOf(args);
-      if (this.#begunIn === undefined) {
-        // In a transaction that was begun before the attempt, its writes would not commit with the record.
-        const status = super.getTransactionStatus();
-        if (status === 'T' || status === 'E') {
-          return this.#fail(
-            args,
-            new Error(
-              'This client is in a transaction that was begun before the guarded call: what it writes would not commit together with the record. Begin the transaction inside the call.',
-            ),
-          );
-        }
-        // What a library sets on a connection that it has just opened is meant for the connection.
-        if (text !== undefined && changesSession(text)) return this.#queryAlone(args);
+      try {
+        const joined = this.#transactionFor(textOf(args));
+        if (joined === undefined) return this.#queryAlone(args);
+        const answer = joinedQuery(joined, this, this as unknown as CustomTypesConfig, args);
+        this.#begunIn = joined.isOpen(this) ? joined : undefined;
+        return answer;
+      } catch (error) {
+        return failedQuery(args, error as Error);
       }
-      const answer = joinedQuery(joined, this, this as unknown as CustomTypesConfig, args);
-      this.#begunIn = joined.isOpen(this) ? joined : undefined;
-      return answer;
+    }
+
+    #transactionFor(text: string | undefined): JoinedTransaction | undefined {
+      // It may have waited for its turn, and have ended since.
+      if (this.#begunIn?.isOpen(this) === true) return this.#begunIn;
+      this.#begunIn = undefined;
+      const joined = ambient.current;
+      if (joined === undefined) return undefined;
+      const status = super.getTransactionStatus();
+      // In a transaction that was begun before the attempt, its writes would not commit with the record.
+      if (status === 'T' || status === 'E') {
+        throw new Error(
+          'This client is in a transaction that was begun before the guarded call: what it writes would not commit together with the record. Begin the transaction inside the call.',
+        );
+      }
+      // What a library sets on a connection that it has just opened is meant for the connection.
+      return text !== undefined && changesSession(text) ? undefined : joined;
     }
 
     #queryAlone(args: QueryArguments): unknown {
       return (super.query as (...given: unknown[]) => unknown)(...args);
-    }
-
-    #fail(args: QueryArguments, error: Error): unknown {
-      const callback = args.find((arg) => typeof arg === 'function') as ((error: Error) => void) | undefined;
-      if (callback === undefined) return refusal(error);
-      process.nextTick(callback, error);
-      return undefined;
     }
   }
   return JoinedClient as unknown as T;

@@ -17,7 +17,7 @@ export function joinedQuery(
   types: CustomTypesConfig,
   args: QueryArguments,
 ): Promise<Result> | undefined {
-  const callback = args.find((arg): arg is Callback => typeof arg === 'function') ?? callbackIn(args[0]);
+  const callback = callbackOf(args);
   const answer = run(transaction, owner, types, args);
   // A failed statement that nobody awaits must not end the process: it has failed the transaction.
   answer.catch(ignore);
@@ -26,6 +26,14 @@ export function joinedQuery(
     (result) => callback(null, result),
     (error: unknown) => callback(error),
   );
+  return undefined;
+}
+
+/** Answers a call of `client.query` or `pool.query` with an error, as it would be answered. */
+export function failedQuery(args: QueryArguments, error: Error): Promise<never> | undefined {
+  const callback = callbackOf(args);
+  if (callback === undefined) return refusal(error);
+  process.nextTick(callback, error);
   return undefined;
 }
 
@@ -63,9 +71,9 @@ function run(
 
 function ignore(): void {}
 
-function callbackIn(statement: unknown): Callback | undefined {
-  const callback = (statement as { readonly callback?: unknown } | null | undefined)?.callback;
-  return typeof callback === 'function' ? (callback as Callback) : undefined;
+function callbackOf(args: QueryArguments): Callback | undefined {
+  const callback = (args[0] as { readonly callback?: unknown } | null | undefined)?.callback;
+  return [...args, callback].find((arg): arg is Callback => typeof arg === 'function');
 }
 
 function isSubmittable(statement: unknown): boolean {

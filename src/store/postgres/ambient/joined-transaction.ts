@@ -75,6 +75,9 @@ export class JoinedTransaction {
       case 'commit':
       case 'rollback':
         return this.#inTurn(owner, () => this.#end(owner, command.kind));
+      case 'granted':
+        // Not as it is: Postgres refuses to hear, in a savepoint, what would change nothing.
+        return this.statement(owner, { text: 'set transaction read write' });
       case 'refused':
         return refusal(new Error(`The statement ${command.reason}.`));
     }
@@ -167,13 +170,13 @@ export class JoinedTransaction {
     // A transaction that failed commits nothing, and says so by its tag alone.
     if (failed || (how === 'rollback' && !level.doomed)) await this.#rollBackTo(level);
     const result = await this.#queue.query({ text: `release savepoint ${savepoint}` });
-    if (failed || level.doomed || how === 'rollback') return tagged(result, 'ROLLBACK');
+    // What was not undone here would be undone with the transaction around it.
     if (below !== undefined) {
       if (below.owner === level.owner) below.wrote ||= level.wrote;
       else if (level.wrote) below.foreign += 1;
       below.foreign += level.foreign;
     }
-    return tagged(result, 'COMMIT');
+    return tagged(result, failed || level.doomed || how === 'rollback' ? 'ROLLBACK' : 'COMMIT');
   }
 
   #resume(): void {

@@ -4,6 +4,7 @@
  */
 
 import { execFileSync, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -27,6 +28,8 @@ const { values: options } = parseArgs({
 interface Variant {
   readonly name: string;
   readonly about: string;
+  /** Whether resolvers write through `idempotency.pool`, and not through the transaction that they are given. */
+  readonly joins?: boolean;
   readonly port: (ports: Ports) => number;
   readonly field: string;
   readonly keys: 'none' | 'new' | 'known';
@@ -43,6 +46,14 @@ const all: readonly Variant[] = [
   {
     name: 'first.postgres',
     about: 'first execution, Postgres only',
+    port: ({ postgres }) => postgres,
+    field: 'pay',
+    keys: 'new',
+  },
+  {
+    name: 'first.joined',
+    about: 'first execution, written through idempotency.pool',
+    joins: true,
     port: ({ postgres }) => postgres,
     field: 'pay',
     keys: 'new',
@@ -102,24 +113,29 @@ execFileSync(path('../node_modules/.bin/tsc'), ['-p', path('../tsconfig.build.js
 // Durable as in production: with fsync off a COMMIT would cost nothing, and so would every commit too many.
 const postgres = await startPostgres({ settings: { fsync: 'on', full_page_writes: 'on' } });
 const redis = await startRedis();
-const server = fork(new URL('./server.ts', import.meta.url), {
-  env: {
-    ...process.env,
-    BENCH_DATABASE_URL: postgres.url,
-    BENCH_REDIS_URL: redis.url,
-    NODE_ENV: 'production',
-    TSX_TSCONFIG_PATH: path('./tsconfig.json'),
-  },
-  execArgv: ['--import', import.meta.resolve('tsx')],
-});
+const startServer = (joins: boolean): ChildProcess =>
+  fork(new URL('./server.ts', import.meta.url), {
+    env: {
+      ...process.env,
+      BENCH_DATABASE_URL: postgres.url,
+      BENCH_REDIS_URL: redis.url,
+      BENCH_JOINS: String(joins),
+      NODE_ENV: 'production',
+      TSX_TSCONFIG_PATH: path('./tsconfig.json'),
+    },
+    execArgv: ['--import', import.meta.resolve('tsx')],
+  });
+const server = startServer(false);
+const [ports] = (await once(server, 'message')) as [Ports];
+const joining = startServer(true);
 
 try {
-  const [ports] = (await once(server, 'message')) as [Ports];
+  const [joinedPorts] = (await once(joining, 'message')) as [Ports];
   const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
   let next = 0;
   const load = (variant: Variant, seconds: number): Promise<number> =>
     measure({
-      port: variant.port(ports),
+      port: variant.port(variant.joins === true ? joinedPorts : ports),
       connections: Number(options.connections),
       seconds,
       body: bodyOf(variant.field),
@@ -146,6 +162,7 @@ try {
   report(rates);
 } finally {
   server.kill();
+  joining.kill();
   await redis.remove();
   await postgres.remove();
 }
@@ -157,6 +174,7 @@ function bodyOf(field: string): string {
 function report(rates: ReadonlyMap<string, readonly number[]>): void {
   const base = (name: string): string => {
     if (name === 'handwritten' || name === 'lease') return 'handwritten';
+    if (name === 'first.joined') return 'first.postgres';
     return name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare';
   };
   const median = (name: string): number =>

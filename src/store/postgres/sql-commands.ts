@@ -53,19 +53,27 @@ export function readsOnly(text: string): boolean {
 
 /** Whether the text has a command whose effect outlives the transaction: SET without LOCAL, LISTEN and their kin. */
 export function changesSession(text: string): boolean {
-  for (const [first, second] of statementHeads(text)) {
-    switch (first) {
-      case 'SET':
-        if (second !== 'LOCAL' && second !== 'TRANSACTION' && second !== 'CONSTRAINTS') return true;
-        break;
-      case 'RESET':
-      case 'DISCARD':
-      case 'LISTEN':
-        return true;
-      default:
-    }
-  }
+  for (const words of statementHeads(text)) if (isOfSession(words)) return true;
   return false;
+}
+
+/** Whether the text has such commands, and no others. */
+export function changesSessionOnly(text: string): boolean {
+  const statements = [...statementHeads(text)].filter((words) => words.length > 0);
+  return statements.length > 0 && statements.every(isOfSession);
+}
+
+function isOfSession([first, second]: readonly string[]): boolean {
+  switch (first) {
+    case 'SET':
+      return second !== 'LOCAL' && second !== 'TRANSACTION' && second !== 'CONSTRAINTS';
+    case 'RESET':
+    case 'DISCARD':
+    case 'LISTEN':
+      return true;
+    default:
+      return false;
+  }
 }
 
 // In order: comments, the beginnings of quoted text (escape strings first: they alone know backslashes), words, ends.

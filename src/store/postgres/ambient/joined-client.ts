@@ -1,7 +1,8 @@
 /** A client with a connection of its own, which inside an attempt speaks through the attempt's transaction. */
 
 import type { Client, CustomTypesConfig } from 'pg';
-import { changesSession } from '../sql-commands.ts';
+import { changesSessionOnly } from '../sql-commands.ts';
+import { RefusedJoin } from '../runner/refused-join.ts';
 import type { Ambient } from './ambient.ts';
 import { failedQuery, joinedQuery, textOf } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
@@ -51,20 +52,31 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
     }
 
     #transactionFor(text: string | undefined): JoinedTransaction | undefined {
-      // It may have waited for its turn, and have ended since.
-      if (this.#begunIn?.isOpen(this) === true) return this.#begunIn;
-      this.#begunIn = undefined;
       const joined = ambient.current;
+      // It may have waited for its turn, and have ended since.
+      const begun = this.#begunIn?.isOpen(this) === true ? this.#begunIn : undefined;
+      if (begun !== undefined) {
+        if (joined === undefined || joined === begun) return begun;
+        // Prevents that one call's writes are undone with another's: several use this client at the same time.
+        if (!begun.over) {
+          throw new Error(
+            'This client is in a transaction that another guarded call has begun. Take a client of its own for every transaction, from a pool.',
+          );
+        }
+      }
+      this.#begunIn = undefined;
       if (joined === undefined) return undefined;
       const status = super.getTransactionStatus();
       // In a transaction that was begun before the attempt, its writes would not commit with the record.
       if (status === 'T' || status === 'E') {
+        // Where a library owns the attempt's transaction, it is this one.
+        if (joined instanceof RefusedJoin) return undefined;
         throw new Error(
           'This client is in a transaction that was begun before the guarded call: what it writes would not commit together with the record. Begin the transaction inside the call.',
         );
       }
       // What a library sets on a connection that it has just opened is meant for the connection.
-      return text !== undefined && changesSession(text) ? undefined : joined;
+      return text !== undefined && changesSessionOnly(text) ? undefined : joined;
     }
 
     #queryAlone(args: QueryArguments): unknown {

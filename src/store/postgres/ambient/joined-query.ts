@@ -16,7 +16,8 @@ export function joinedQuery(
   owner: Owner,
   types: CustomTypesConfig,
   args: QueryArguments,
-): Promise<Result> | undefined {
+): unknown {
+  if (isSubmittable(args[0])) return failedQuery(args, notText());
   const callback = callbackOf(args);
   const answer = run(transaction, owner, types, args);
   // A failed statement that nobody awaits must not end the process: it has failed the transaction.
@@ -30,7 +31,13 @@ export function joinedQuery(
 }
 
 /** Answers a call of `client.query` or `pool.query` with an error, as it would be answered. */
-export function failedQuery(args: QueryArguments, error: Error): Promise<never> | undefined {
+export function failedQuery(args: QueryArguments, error: Error): unknown {
+  const [statement] = args;
+  if (isSubmittable(statement) && typeof statement.handleError === 'function') {
+    // Whoever made it listens to it, and to nothing else: unheard, a stream would wait for its first row for ever.
+    process.nextTick(() => statement.handleError?.(error));
+    return statement;
+  }
   const callback = callbackOf(args);
   if (callback === undefined) return refusal(error);
   process.nextTick(callback, error);
@@ -52,13 +59,7 @@ function run(
 ): Promise<Result> {
   const [statement, second] = args;
   const text = textOf(args);
-  if (text === undefined || isSubmittable(statement)) {
-    return refusal(
-      new TypeError(
-        'Inside a guarded call, a client takes SQL text or an object with `text`: cursors and streams would hold the connection on which its record is written.',
-      ),
-    );
-  }
+  if (text === undefined) return refusal(notText());
   const given = (Array.isArray(second) ? second : undefined) as readonly unknown[] | undefined;
   const config: QueryConfig = typeof statement === 'string' ? { text } : { ...(statement as QueryConfig) };
   const values = given ?? config.values;
@@ -76,6 +77,18 @@ function callbackOf(args: QueryArguments): Callback | undefined {
   return [...args, callback].find((arg): arg is Callback => typeof arg === 'function');
 }
 
-function isSubmittable(statement: unknown): boolean {
+/** What sends itself: `pg`'s own queries, cursors and streams. */
+interface Submittable {
+  submit(connection: unknown): unknown;
+  handleError?(error: Error): void;
+}
+
+function isSubmittable(statement: unknown): statement is Submittable {
   return typeof (statement as { readonly submit?: unknown } | null)?.submit === 'function';
+}
+
+function notText(): TypeError {
+  return new TypeError(
+    'Inside a guarded call, a client takes SQL text or an object with `text`: cursors and streams would hold the connection on which its record is written.',
+  );
 }

@@ -61,7 +61,8 @@ export class JoinedTransaction {
 
   /** Whether the owner has begun a transaction that has not ended. */
   isOpen(owner: Owner): boolean {
-    return this.#newestOf(owner) !== undefined;
+    const level = this.#newestOf(owner);
+    return level !== undefined && level.broken === undefined;
   }
 
   /** Runs what a client was given: a statement, or a command that begins or ends a transaction. */
@@ -122,6 +123,8 @@ export class JoinedTransaction {
   }
 
   #begin(owner: Owner): Promise<Result> {
+    // Refused, and never to be ended: a client that a library keeps would be in this transaction for ever.
+    if (this.over) return this.#queue.send({ text: 'begin' });
     const savepoint = `idempotency_${(this.#named += 1)}`;
     const below = this.#levels.at(-1);
     const level: Level = {

@@ -6,6 +6,8 @@ export type TransactionCommand =
   | { readonly kind: 'begin' }
   | { readonly kind: 'commit' }
   | { readonly kind: 'rollback' }
+  /** Asks for what the attempt's transaction is already. */
+  | { readonly kind: 'granted' }
   /** Cannot be done inside the attempt's transaction, and why. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -20,8 +22,8 @@ export function transactionCommandOf(text: string): TransactionCommand | undefin
   if (!MAY_BE_COMMAND.test(text)) return undefined;
   const statements = [...statementHeads(text, MAX_WORDS)].filter((words) => words.length > 0);
   const commands = statements.map(commandOf);
-  const command = commands.find((found) => found !== undefined);
-  if (command === undefined || statements.length === 1) return command;
+  if (statements.length === 1) return commands[0];
+  if (commands.every((command) => command === undefined || command.kind === 'granted')) return undefined;
   return refused(
     'has a command that begins or ends a transaction among others: inside an attempt, send it by itself',
   );
@@ -64,7 +66,7 @@ function commandOf(words: readonly string[]): TransactionCommand | undefined {
     case 'PREPARE':
       return second === 'TRANSACTION' ? refused('is not possible inside an attempt') : undefined;
     case 'SET':
-      return second === 'TRANSACTION' ? demanding(words, 2) : undefined;
+      return second === 'TRANSACTION' ? (demanding(words, 2) ?? { kind: 'granted' }) : undefined;
     default:
       return undefined;
   }

@@ -48,6 +48,11 @@ export class StatementQueue {
     return sent;
   }
 
+  /** Resolves when what is queued now has been answered. */
+  async answered(): Promise<void> {
+    await this.#last;
+  }
+
   /**
    * Refuses further statements, and resolves when those already queued have finished. Without it, what a
    * resolver left behind unawaited would run after the COMMIT, or in the next request's transaction.

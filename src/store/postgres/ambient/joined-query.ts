@@ -3,7 +3,8 @@
 import type { CustomTypesConfig, QueryConfig } from 'pg';
 import type { Result } from '../statement-queue.ts';
 import { refusal } from '../statement-queue.ts';
-import type { JoinedTransaction, Owner } from './joined-transaction.ts';
+import type { JoinedTransaction } from './joined-transaction.ts';
+import type { Owner } from './turns.ts';
 
 /** What `client.query` is called with. */
 export type QueryArguments = readonly unknown[];

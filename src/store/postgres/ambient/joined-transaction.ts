@@ -1,11 +1,4 @@
-/**
- * An attempt's transaction as joined clients see it: the transactions that they begin are savepoints in it.
- *
- * There is one session, and savepoints are a stack. Two transactions that run side by side on connections of
- * their own can't do so here: rolling back the older would undo the newer, which was told that it committed.
- * So the newest goes first: the statements of an older one wait until it has ended. Those that belong to none
- * don't wait, because what they belong to may be what the newest transaction itself is waiting for.
- */
+/** An attempt's transaction as joined clients see it: the transactions that they begin are savepoints in it. */
 
 import type { QueryConfig } from 'pg';
 import { readsOnly } from '../sql-commands.ts';
@@ -13,15 +6,11 @@ import { FAILED_TRANSACTION } from '../sqlstate.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
 import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
+import { Turns } from './turns.ts';
+import type { Open, Owner } from './turns.ts';
 
-/** Whoever begins and ends transactions: a client. */
-export type Owner = object;
-
-interface Level {
-  readonly owner: Owner;
+interface Level extends Open {
   readonly savepoint: string;
-  /** Statements of the owner that wait until this is the newest level again. */
-  readonly paused: (() => void)[];
   /** Whether its owner wrote in it. */
   wrote: boolean;
   /** How often others wrote in it, who do not expect it to be undone. */
@@ -36,7 +25,8 @@ interface Level {
 
 export class JoinedTransaction {
   readonly #queue: StatementQueue;
-  #levels: Level[] = [];
+  readonly #turns: Turns<Level>;
+  readonly #beginning = new Set<Owner>();
   #named = 0;
   #damage: Error | undefined;
   /** Transactions that were open when the attempt was over. */
@@ -44,6 +34,7 @@ export class JoinedTransaction {
 
   constructor(queue: StatementQueue) {
     this.#queue = queue;
+    this.#turns = new Turns(queue);
   }
 
   get over(): boolean {
@@ -59,10 +50,10 @@ export class JoinedTransaction {
     return this.#damage ?? (this.#left.some(({ wrote }) => wrote) ? unfinished() : undefined);
   }
 
-  /** Whether the owner has begun a transaction that has not ended. */
+  /** Whether the owner has begun a transaction that has not ended, or waits to begin one. */
   isOpen(owner: Owner): boolean {
-    const level = this.#newestOf(owner);
-    return level !== undefined && level.broken === undefined;
+    const level = this.#turns.newestOf(owner);
+    return this.#beginning.has(owner) || (level !== undefined && level.broken === undefined);
   }
 
   /** Runs what a client was given: a statement, or a command that begins or ends a transaction. */
@@ -72,10 +63,11 @@ export class JoinedTransaction {
       case undefined:
         return this.statement(owner, config);
       case 'begin':
-        return this.#inTurn(owner, () => this.#begin(owner));
+        this.#beginning.add(owner);
+        return this.#turns.take(owner, false, () => this.#begin(owner));
       case 'commit':
       case 'rollback':
-        return this.#inTurn(owner, () => this.#end(owner, command.kind));
+        return this.#turns.take(owner, false, () => this.#end(owner, command.kind));
       case 'granted':
         // Not as it is: Postgres refuses to hear, in a savepoint, what would change nothing.
         return this.statement(owner, { text: 'set transaction read write' });
@@ -86,80 +78,73 @@ export class JoinedTransaction {
 
   /** Runs a statement that is no such command. */
   statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
-    if (this.#levels.length === 0) return this.#queue.send(config);
-    return this.#inTurn(owner, () => {
-      const newest = this.#levels.at(-1);
+    if (this.#turns.newest === undefined) return this.#queue.send(config);
+    return this.#turns.take(owner, true, () => {
+      const { newest } = this.#turns;
       if (newest === undefined) return this.#queue.send(config);
-      return this.#queue.enqueue(() => this.#query(newest, owner, config));
+      const own = this.#turns.newestOf(owner);
+      return this.#queue.enqueue(() => this.#query(newest, own, config));
     });
   }
 
   /** A client is given back. What it has left open would be open for nobody. */
   release(owner: Owner, abandoned: boolean): void {
-    const left = this.#levels.filter((level) => level.owner === owner).length;
+    const left = this.#turns.open.filter((level) => level.owner === owner).length;
     if (left > 0 && !abandoned && !this.over) {
       this.#damage ??= new Error(
         'A client was released inside a transaction that it had begun: neither COMMIT nor ROLLBACK was sent.',
       );
     }
     for (let ended = 0; ended < left; ended += 1) {
-      this.#inTurn(owner, () => this.#end(owner, 'rollback')).catch(ignore);
+      this.#turns.take(owner, false, () => this.#end(owner, 'rollback')).catch(ignore);
     }
   }
 
-  /** The attempt is over, and its queue refuses: what is paused is told so. */
+  /** The attempt is over, and its queue refuses: those who wait are told so. */
   close(): void {
-    this.#left = [...this.#levels];
-    for (const { paused } of this.#levels) for (const go of paused.splice(0)) go();
-  }
-
-  /** Prevents that an older transaction's statement lands in the savepoint of a newer one, and is undone with it. */
-  #inTurn(owner: Owner | undefined, act: () => Promise<Result>): Promise<Result> {
-    const level = owner === undefined ? undefined : this.#newestOf(owner);
-    if (level === undefined || level === this.#levels.at(-1) || this.over) return act();
-    return new Promise((resolve, reject) => {
-      level.paused.push(() => void this.#inTurn(owner, act).then(resolve, reject));
-    });
+    this.#left = [...this.#turns.open];
+    // They were sent in time, and nobody has awaited them: what they were to write is missing.
+    if (this.#turns.anyWaiting) this.#damage ??= unfinished();
+    this.#turns.close();
   }
 
   #begin(owner: Owner): Promise<Result> {
+    this.#beginning.delete(owner);
     // Refused, and never to be ended: a client that a library keeps would be in this transaction for ever.
     if (this.over) return this.#queue.send({ text: 'begin' });
     const savepoint = `idempotency_${(this.#named += 1)}`;
-    const below = this.#levels.at(-1);
+    const below = this.#turns.newest;
     const level: Level = {
       owner,
       savepoint,
-      paused: [],
       wrote: false,
       foreign: 0,
       savepoints: new Map(),
       broken: undefined,
       doomed: false,
     };
-    this.#levels.push(level);
     const begun = this.#queue.enqueue(async () => {
       if (below !== undefined && below.owner !== owner) await this.#passOver(below);
       return this.#queue.query({ text: `savepoint ${savepoint}` });
     });
+    this.#turns.push(level);
     // It stays until its owner ends it: without it, what the owner sends next would be outside.
     begun.catch((error: unknown) => (level.broken = error));
     return begun.then((result) => tagged(result, 'BEGIN'));
   }
 
   #end(owner: Owner, how: 'commit' | 'rollback'): Promise<Result> {
-    const level = this.#newestOf(owner);
-    if (level !== undefined) this.#levels.splice(this.#levels.indexOf(level), 1);
-    // What cleans up after an attempt that is over finds nothing to do; what commits is told that it is late.
-    if (this.over && how === 'rollback') return Promise.resolve(emptyResult('ROLLBACK'));
+    const level = this.#turns.newestOf(owner);
+    if (this.over) {
+      if (level !== undefined) this.#turns.remove(level);
+      // What cleans up after an attempt that is over finds nothing to do; what commits is told that it is late.
+      return how === 'rollback' ? Promise.resolve(emptyResult('ROLLBACK')) : this.#queue.send({ text: how });
+    }
     // Postgres warns where none is open, and answers as if there had been one.
-    if (level === undefined && !this.over) return Promise.resolve(emptyResult(how.toUpperCase()));
-    const below = this.#levels.at(-1);
-    const ended = this.#queue.enqueue(() => this.#endLevel(level!, below, how));
-    if (level === undefined) return ended;
-    // In this order: what the owner sent behind it comes before those who were waiting for its end.
-    for (const go of level.paused.splice(0)) go();
-    this.#resume();
+    if (level === undefined) return Promise.resolve(emptyResult(how.toUpperCase()));
+    const below = this.#turns.open.at(-2);
+    const ended = this.#queue.enqueue(() => this.#endLevel(level, below, how));
+    this.#turns.remove(level);
     return ended;
   }
 
@@ -182,20 +167,12 @@ export class JoinedTransaction {
     return tagged(result, failed || level.doomed || how === 'rollback' ? 'ROLLBACK' : 'COMMIT');
   }
 
-  #resume(): void {
-    for (let newest = this.#levels.at(-1); newest !== undefined; newest = this.#levels.at(-1)) {
-      const go = newest.paused.shift();
-      if (go === undefined) return;
-      go();
-    }
-  }
-
-  /** Sends a statement while a transaction is open, the newest of which is `level`. */
-  async #query(level: Level, owner: Owner | undefined, config: QueryConfig): Promise<Result> {
-    if (level.owner !== owner) await this.#passOver(level);
-    else if (level.doomed) throw aborted();
+  /** Sends a statement of whoever has begun `own`, or none, inside the newest transaction. */
+  async #query(newest: Level, own: Level | undefined, config: QueryConfig): Promise<Result> {
+    if (own?.doomed === true) throw aborted();
+    if (own !== newest) await this.#passOver(newest);
     const result = await this.#queue.query(config);
-    this.#note(level, level.owner === owner, config.text);
+    this.#note(newest, own === newest, config.text);
     return result;
   }
 
@@ -229,10 +206,6 @@ export class JoinedTransaction {
       if (own) level.wrote = true;
       else level.foreign += 1;
     }
-  }
-
-  #newestOf(owner: Owner): Level | undefined {
-    return this.#levels.findLast((level) => level.owner === owner);
   }
 }
 

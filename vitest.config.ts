@@ -15,6 +15,7 @@ export default defineConfig({
       },
       { find: /^graphql-idempotency$/, replacement: source('index.ts') },
       { find: /^graphql-idempotency\/migrate$/, replacement: source('migrate/migrate.ts') },
+      { find: /^graphql-idempotency\/testing$/, replacement: source('testing/verify-idempotency.ts') },
     ],
   },
   test: {

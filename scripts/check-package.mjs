@@ -28,6 +28,8 @@ import { ApolloServer } from '@apollo/server';
 import { createIdempotency, FinalError, IdempotencyError } from 'graphql-idempotency';
 import type { ErrorCode, Transaction } from 'graphql-idempotency';
 import { migrate } from 'graphql-idempotency/migrate';
+import { VerificationError, verifyIdempotency } from 'graphql-idempotency/testing';
+import type { Finding, VerificationReport } from 'graphql-idempotency/testing';
 
 interface Context { user: { id: string } }
 const idempotency = createIdempotency<Context>({ scope: (context) => context.user.id, ttl: 'PT48H', poolSize: 20 });
@@ -47,6 +49,17 @@ const server = new ApolloServer<Context>({
 const code: ErrorCode = 'IDEMPOTENCY_IN_PROGRESS';
 // @ts-expect-error -- options are checked
 createIdempotency<Context>({ scope: () => '', pooolSize: 3 });
+export const verify = (): Promise<VerificationReport> =>
+  verifyIdempotency({
+    server,
+    operation: 'mutation { pay }',
+    contextValue: () => ({ user: { id: 'alice' } }),
+    effects: () => ({ payments: 1 }),
+  });
+export const findingsOf = (error: unknown): readonly Finding[] =>
+  error instanceof VerificationError ? error.findings : [];
+// @ts-expect-error -- the context is the server's
+void verifyIdempotency({ server, operation: '', contextValue: { user: 'alice' }, effects: () => ({ payments: 1 }) });
 export { server, code, FinalError, IdempotencyError, migrate };
 `;
 
@@ -79,13 +92,13 @@ try {
   run(bin('tsc'), ['-p', folder], folder);
 
   const probe =
-    "if (typeof createIdempotency !== 'function' || typeof migrate !== 'function') process.exit(1)";
+    "if ([createIdempotency, migrate, verifyIdempotency].some((f) => typeof f !== 'function')) process.exit(1)";
   run(
     process.execPath,
     [
       '--input-type=module',
       '-e',
-      `import { createIdempotency } from 'graphql-idempotency'; import { migrate } from 'graphql-idempotency/migrate'; ${probe}`,
+      `import { createIdempotency } from 'graphql-idempotency'; import { migrate } from 'graphql-idempotency/migrate'; import { verifyIdempotency } from 'graphql-idempotency/testing'; ${probe}`,
     ],
     folder,
   );
@@ -95,7 +108,7 @@ try {
       '--no-warnings',
       '--input-type=commonjs',
       '-e',
-      `const { createIdempotency } = require('graphql-idempotency'); const { migrate } = require('graphql-idempotency/migrate'); ${probe}`,
+      `const { createIdempotency } = require('graphql-idempotency'); const { migrate } = require('graphql-idempotency/migrate'); const { verifyIdempotency } = require('graphql-idempotency/testing'); ${probe}`,
     ],
     folder,
   );

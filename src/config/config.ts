@@ -10,6 +10,7 @@ import type { IdempotencyOptions, KeyFormat } from './options.ts';
 import { readSetting } from './read-setting.ts';
 import { environmentName, settings } from './settings.ts';
 import type { SettingName, Settings } from './settings.ts';
+import type { TransactionRunner } from './transaction-runner.ts';
 
 export type PostgresSource =
   | { readonly kind: 'pool'; readonly pool: Pool }
@@ -26,6 +27,8 @@ export interface Config {
   readonly settings: Settings;
   readonly keyFormat: KeyFormat | undefined;
   readonly postgres: PostgresSource;
+  /** Where transactions are a library's. */
+  readonly transaction: TransactionRunner | undefined;
   readonly redis: RedisSource;
   readonly logger: Logger;
 }
@@ -62,6 +65,7 @@ export function resolveConfig<TContext>(
     settings: Object.freeze(resolved),
     keyFormat: keyFormatFrom(options.keyFormat, environment['IDEMPOTENCY_KEY_FORMAT']),
     postgres: postgresFrom(options.postgres, environment, resolved),
+    transaction: options.transaction,
     redis: redisFrom(options.redis, environment),
     logger,
   });
@@ -109,6 +113,7 @@ const callbackNames = [
   'releaseError',
   'requestKeys',
   'clientSignal',
+  'transaction',
 ] as const;
 
 const otherVariables = ['IDEMPOTENCY_DATABASE_URL', 'IDEMPOTENCY_REDIS_URL', 'IDEMPOTENCY_KEY_FORMAT'];

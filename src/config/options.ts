@@ -6,6 +6,7 @@ import type { Pool, PoolConfig } from 'pg';
 import type { Logger } from './logger.ts';
 import type { RecoverAttempt } from './recovery.ts';
 import type { SettingOptions } from './settings.ts';
+import type { TransactionRunner } from './transaction-runner.ts';
 
 /** What more a key must be than 1-255 visible ASCII characters. */
 export type KeyFormat = 'uuid' | RegExp | ((key: string) => boolean);
@@ -19,7 +20,7 @@ export interface RequestKeys {
 }
 
 /** The options of `createIdempotency`. The `settings` table has the plain ones with their defaults. */
-export interface IdempotencyOptions<TContext> extends SettingOptions {
+export interface IdempotencyOptions<TContext, TClient = unknown> extends SettingOptions {
   /**
    * Says whose key it is: the id of the user, tenant or session. Called once per operation with a key.
    *
@@ -48,8 +49,8 @@ export interface IdempotencyOptions<TContext> extends SettingOptions {
   readonly releaseError?: ((error: unknown, field: { readonly coordinate: string }) => boolean) | undefined;
 
   /**
-   * LEASE: finds out what became of abandoned attempts, by field, such as `Mutation.payout`. Called when a
-   * client retries, and in the background every `recoverInterval`.
+   * LEASE: finds out what became of abandoned attempts, by field, such as `Mutation.payout`, or by the `name` of
+   * `guard()` calls. Called when a client retries, and in the background every `recoverInterval`.
    */
   readonly recover?: Readonly<Record<string, RecoverAttempt>> | undefined;
 
@@ -63,6 +64,21 @@ export interface IdempotencyOptions<TContext> extends SettingOptions {
 
   /** A connection string, a pool's configuration, or a pool, which is never closed by the library. */
   readonly postgres?: string | PoolConfig | Pool | undefined;
+
+  /**
+   * Runs a call in a transaction that a library owns, for libraries that cannot write through another's: it begins
+   * one, calls `work` once with its handle, and commits or rolls back as `work` resolves or rejects. Resolvers get
+   * the handle as `current(info).client`. Of `mode: TRANSACTION` only; steps of leases have the store's own.
+   *
+   * @example
+   * ```ts
+   * transaction: (work) =>
+   *   prisma.$transaction((client) =>
+   *     work({ client, query: (text, values) => client.$queryRawUnsafe(text, ...values) }),
+   *   ),
+   * ```
+   */
+  readonly transaction?: TransactionRunner<TClient> | undefined;
 
   /**
    * A URL, ioredis options, or a client with fail-fast settings, which is never closed by the library.
@@ -87,6 +103,7 @@ export const optionNames = [
   'clientSignal',
   'keyFormat',
   'postgres',
+  'transaction',
   'redis',
   'logger',
   'requestKeys',

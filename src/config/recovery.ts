@@ -15,7 +15,7 @@ export interface AbandonedStep {
 export interface AbandonedRecord {
   /** Hex of the record's primary key; stands for scope and key, which are not stored. */
   readonly identity: string;
-  /** The field, such as `Mutation.payout`. */
+  /** The field, such as `Mutation.payout`, or the name of a `guard()` call. */
   readonly coordinate: string;
   /** Which attempt was the last one, from 1. */
   readonly attempt: number;

@@ -5,13 +5,19 @@ import type { Transaction } from '../store/port.ts';
 import type { Step } from './lease/step.ts';
 
 /** What a guarded resolver may use of its attempt. */
-export interface CurrentAttempt {
+export interface CurrentAttempt<TClient = unknown> {
   /**
    * The transaction that commits together with the record; over when the resolver settles.
    *
    * @throws Error in `mode: LEASE`, where the record commits by itself.
    */
   readonly tx: Transaction;
+  /**
+   * The same transaction as the handle of the library that owns it: what the option `transaction` gave.
+   *
+   * @throws Error without that option, and in `mode: LEASE`.
+   */
+  readonly client: TClient;
   /**
    * Runs a part of the mutation, and journals its result.
    *
@@ -37,7 +43,7 @@ export interface CurrentAttempt {
 
 /** By what an attempt reaches the stores, in one mode or the other. */
 export type Means =
-  | { readonly attempt: number; readonly tx: Transaction }
+  | { readonly attempt: number; readonly tx: Transaction; readonly client: unknown }
   | { readonly attempt: number; readonly step: Step; readonly keeper: { readonly signal: AbortSignal } };
 
 /** Makes what a resolver gets. */
@@ -54,6 +60,12 @@ export function currentAttempt(
       if ('tx' in means) return means.tx;
       throw new Error(
         `${coordinate} has mode: LEASE, so its attempt has no transaction. Write through step.transaction(name, (tx) => …).`,
+      );
+    },
+    get client() {
+      if ('client' in means && means.client !== undefined) return means.client;
+      throw new Error(
+        `${coordinate} has no client of a library’s: the option \`transaction\` gives one to fields of mode: TRANSACTION.`,
       );
     },
     get step() {

@@ -12,6 +12,7 @@ import type { CurrentAttempt, Means } from './current.ts';
 import { runUnleased } from './lease/run-unleased.ts';
 import { pass } from './passage.ts';
 import { storeUnavailable } from './refusals.ts';
+import { currentRehearsal } from './rehearsal.ts';
 import { tellAnswer, tellRefusal } from './tell.ts';
 import { runUnrecorded } from './transaction/run-unrecorded.ts';
 
@@ -46,12 +47,12 @@ export interface Guard {
 export function createGuard({ passage, logger }: GuardOptions): Guard {
   const underWay = new Set<Promise<unknown>>();
 
-  async function begin(circumstances: {
-    readonly coordinate: string;
-    readonly retryAfterMs: number;
-  }): Promise<Attempt> {
+  async function begin(
+    circumstances: { readonly coordinate: string; readonly retryAfterMs: number },
+    use: 'call' | 'step',
+  ): Promise<Attempt> {
     try {
-      return await passage.durable.begin();
+      return await passage.durable.begin(use);
     } catch (error) {
       throw error instanceof StoreUnavailableError ? storeUnavailable(circumstances, error) : error;
     }
@@ -64,7 +65,7 @@ export function createGuard({ passage, logger }: GuardOptions): Guard {
           call,
           authorizeReplay: async () => void (await authorizeReplay()),
           clientSignal,
-          resolve: (means) => run(currentAttempt(means, call)),
+          resolve: (means) => resolveCall(call, currentAttempt(means, call), run),
         });
         tellAnswer(call.coordinate, call.identity, answer.outcome);
         return answer;
@@ -84,10 +85,10 @@ export function createGuard({ passage, logger }: GuardOptions): Guard {
         const value =
           mode === 'LEASE'
             ? await runUnleased(
-                { ...passage, coordinate, identity, begin: () => begin(circumstances) },
+                { ...passage, coordinate, identity, begin: () => begin(circumstances, 'step') },
                 resolve,
               )
-            : await runUnrecorded(circumstances, await begin(circumstances), resolve);
+            : await runUnrecorded(circumstances, await begin(circumstances, 'call'), resolve);
         tellAnswer(coordinate, undefined, 'executed');
         return value;
       } catch (error) {
@@ -107,4 +108,9 @@ export function createGuard({ passage, logger }: GuardOptions): Guard {
       while (underWay.size > 0) await Promise.allSettled(underWay);
     },
   };
+}
+
+function resolveCall(call: GuardedCall, attempt: CurrentAttempt, run: GuardedRun['run']): unknown {
+  const rehearsal = currentRehearsal();
+  return rehearsal === undefined ? run(attempt) : rehearsal.around(call, attempt, () => run(attempt));
 }

@@ -4,16 +4,17 @@ import type { BaseContext } from '@apollo/server';
 import type { GraphQLSchema } from 'graphql';
 import { apolloPlugin } from '../apollo/plugin.ts';
 import { checkLeases, resolveConfig } from '../config/config.ts';
-import { nearestName } from '../config/nearest-name.ts';
 import type { IdempotencyOptions } from '../config/options.ts';
+import { checkRecoverNames } from '../config/recover-names.ts';
 import { applyGuard } from '../directive/apply-guard.ts';
 import type { FieldRule } from '../directive/field-rule.ts';
 import { typeDefs } from '../directive/type-defs.ts';
-import { ConfigurationError } from '../errors/configuration-error.ts';
 import { CurrentAttempts } from '../graphql/current-attempts.ts';
 import { guardFields } from '../graphql/guard-fields.ts';
 import { RequestRegistry } from '../graphql/request-facts.ts';
 import type { AttemptSettings } from '../guard/attempt-settings.ts';
+import type { CurrentAttempt } from '../guard/current.ts';
+import { createDirectCall } from '../guard/direct-call.ts';
 import { createGuard } from '../guard/guard.ts';
 import { Flights } from '../guard/flights.ts';
 import type { LeaseSettings } from '../guard/lease/keep-lease.ts';
@@ -31,9 +32,9 @@ import { Lifetime } from './lifetime.ts';
  *
  * @throws ConfigurationError naming the option or variable that is wrong, and what it expects.
  */
-export function createIdempotency<TContext extends object = BaseContext>(
-  options: IdempotencyOptions<TContext>,
-): Idempotency<TContext> {
+export function createIdempotency<TContext extends object = BaseContext, TClient = unknown>(
+  options: IdempotencyOptions<TContext, TClient>,
+): Idempotency<TContext, TClient> {
   const config = resolveConfig(options, process.env);
   const { settings, logger } = config;
   const requests = new RequestRegistry();
@@ -97,12 +98,26 @@ export function createIdempotency<TContext extends object = BaseContext>(
     logger,
   });
 
-  function checkLeased(rules: ReadonlyMap<string, FieldRule>, callbacks: object): void {
+  const roots = new Set(['Query', 'Mutation', 'Subscription']);
+  const direct = createDirectCall({
+    guard,
+    settings,
+    keyFormat: config.keyFormat,
+    logger,
+    roots,
+    outside: (work) => lifetime.joining.ambient.leave(work),
+  });
+
+  function check(rules: ReadonlyMap<string, FieldRule>, schema: GraphQLSchema): void {
     const leased = [...rules.values()].filter(({ mode }) => mode === 'LEASE');
     const everyFieldHasTtl = leased.every(({ ttlMs }) => ttlMs !== undefined);
     if (leased.length > 0) checkLeases(settings, everyFieldHasTtl);
-    const coordinates = leased.map(({ coordinate }) => coordinate);
-    checkRecover(coordinates, Object.keys(callbacks));
+    for (const name of rootNames(schema)) roots.add(name);
+    checkRecoverNames({
+      names: Object.keys(options.recover ?? {}),
+      leased: leased.map(({ coordinate }) => coordinate),
+      roots,
+    });
   }
 
   function apply(schema: GraphQLSchema): ReadonlyMap<string, FieldRule> {
@@ -112,7 +127,7 @@ export function createIdempotency<TContext extends object = BaseContext>(
       describe: settings.describe,
       minTtl: { transactionMs: settings.transactionTimeout, leaseMs: settings.lease },
       wrap: wrapperFor(() => rules),
-      check: (found) => checkLeased(found, options.recover ?? {}),
+      check: (found) => check(found, schema),
     });
     return rules;
   }
@@ -131,7 +146,9 @@ export function createIdempotency<TContext extends object = BaseContext>(
       apply(schema);
       return schema;
     },
-    current: (info) => current.of(info),
+    // What the option `transaction` gives as its client is what an attempt has as its own.
+    current: (info) => current.of(info) as CurrentAttempt<TClient>,
+    guard: direct as Idempotency<TContext, TClient>['guard'],
     get pool() {
       return lifetime.joining.pool();
     },
@@ -151,14 +168,9 @@ export function createIdempotency<TContext extends object = BaseContext>(
   };
 }
 
-/** A callback that nothing ever calls would leave attempts unsettled that its author believes are in good hands. */
-function checkRecover(leased: readonly string[], coordinates: readonly string[]): void {
-  const stray = coordinates.find((coordinate) => !leased.includes(coordinate));
-  if (stray === undefined) return;
-  const meant = nearestName(stray, leased);
-  throw new ConfigurationError(
-    `The option \`recover\` names ${stray}, which is no field with mode: LEASE.${meant === undefined ? '' : ` Did you mean ${meant}?`}`,
-  );
+function rootNames(schema: GraphQLSchema): readonly string[] {
+  const types = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+  return types.flatMap((type) => type?.name ?? []);
 }
 
 function identityFrom(hex: string): Buffer {

@@ -5,12 +5,13 @@ import type { GraphQLResolveInfo, GraphQLSchema } from 'graphql';
 import type { Pool } from 'pg';
 import type { AbandonedRecord, Recovery } from '../config/recovery.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
+import type { GuardAnswer, GuardCall } from '../guard/direct/guard-call.ts';
 import type { RecoveryRound } from '../guard/lease/recoverer.ts';
 import type { Driver } from '../store/postgres/ambient/driver.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
 
 /** The library, configured. One instance serves any number of servers and schemas. */
-export interface Idempotency<TContext> {
+export interface Idempotency<TContext, TClient = unknown> {
   /** The SDL of the directive; add it to your `typeDefs`. */
   readonly typeDefs: string;
 
@@ -33,7 +34,35 @@ export interface Idempotency<TContext> {
    *
    * @throws Error outside a guarded field.
    */
-  current(info: GraphQLResolveInfo): CurrentAttempt;
+  current(info: GraphQLResolveInfo): CurrentAttempt<TClient>;
+
+  /**
+   * Guards a call that is no field: of a queue's consumer, a cron job or a REST handler. Runs `run` once, in an
+   * attempt of its own, or gives the first answer; the stores open with the first call, if not before.
+   *
+   * Everything of `call` is read before this returns. What `run` may use, what is remembered and which errors end it
+   * are as for a field of the same mode. An error that is remembered is thrown, on a replay as a `FinalError` with
+   * the same message and extensions.
+   *
+   * @example
+   * ```ts
+   * const { value } = await idempotency.guard(
+   *   { name: 'capturePayment', scope: order.customerId, key: message.id, payload: message.body },
+   *   async ({ tx }) => {
+   *     await tx.query('update orders set captured = true where id = $1', [order.id]);
+   *     return { captured: order.id };
+   *   },
+   * );
+   * ```
+   *
+   * @throws TypeError naming an option that is wrong: nothing was executed. All errors come as a rejection.
+   * @throws ConfigurationError for `mode: 'LEASE'` where the settings contradict each other.
+   * @throws IdempotencyError with the code of the refusal, such as KEY_REUSED, IN_PROGRESS, or SCOPE_MISSING.
+   */
+  guard<T>(
+    call: GuardCall,
+    run: (attempt: CurrentAttempt<TClient>) => T | Promise<T>,
+  ): Promise<GuardAnswer<T>>;
 
   /**
    * A `pg` pool that joins: inside a guarded call, however deep it is called, its queries run in the attempt's

@@ -45,7 +45,7 @@ export class Lifetime {
   /** The durable tier; opens with its first use where nobody opened it. */
   readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close'> = {
     claim: async (identity) => (await this.#use()).durable.claim(identity),
-    begin: async () => (await this.#use()).durable.begin(),
+    begin: async (use) => (await this.#use()).durable.begin(use),
     record: async (record) => (await this.#use()).durable.record(record),
     claimLease: async (terms) => (await this.#use()).durable.claimLease(terms),
     takeOver: async (takeover) => (await this.#use()).durable.takeOver(takeover),

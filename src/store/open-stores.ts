@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type { Cluster, RedisOptions } from 'ioredis';
 import type { Pool } from 'pg';
 import type { Config } from '../config/config.ts';
+import { ConfigurationError } from '../errors/configuration-error.ts';
 import { StoreClock } from './clock.ts';
 import { EmbeddedPool } from './embedded/embedded-pool.ts';
 import { openEmbeddedPostgres } from './embedded/embedded-postgres.ts';
@@ -35,6 +36,7 @@ const CONNECTION_CHECK_MS = 1000;
  */
 export async function openStores(config: Config, ambient: Ambient): Promise<Stores> {
   const { settings, logger } = config;
+  checkRunner(config);
   const clock = new StoreClock();
   let origin: Origin | undefined;
 
@@ -71,6 +73,7 @@ export async function openStores(config: Config, ambient: Ambient): Promise<Stor
       source,
       settings,
       ambient,
+      run: config.transaction,
       connectionCheckMs: isEmbedded ? 0 : CONNECTION_CHECK_MS,
       serverTimeouts: !isEmbedded,
       onClock: (clockMs, askedMs) => clock.observe(clockMs, askedMs),
@@ -91,6 +94,16 @@ export async function openStores(config: Config, ambient: Ambient): Promise<Stor
     await close();
     throw error;
   }
+}
+
+/** With a single connection, nobody could look what became of a transaction that a library still holds open. */
+function checkRunner({ postgres, transaction }: Config): void {
+  const embedded =
+    postgres.kind === 'embedded' || (postgres.kind === 'pool' && postgres.pool instanceof EmbeddedPool);
+  if (transaction === undefined || !embedded) return;
+  throw new ConfigurationError(
+    'The option `transaction` needs a Postgres server, the one that the library itself uses: set IDEMPOTENCY_DATABASE_URL (or DATABASE_URL), or the option `postgres`. The embedded database is a single connection.',
+  );
 }
 
 function sourceOf({ postgres }: Config, embedded: Pool | undefined): ConnectionSource {

@@ -108,6 +108,8 @@ export interface TransactionStatement {
 /** A transaction to work in. */
 export interface OpenTransaction {
   readonly tx: Transaction;
+  /** The library's own handle, where the transaction is a library's. */
+  readonly client?: unknown;
   /** Resolves with the reason if the session ends before the work does. */
   readonly died: Promise<Error>;
   /** Runs work, so that joined pools query through this transaction, however deep they are called. */
@@ -143,8 +145,12 @@ export interface DurableStore {
   open(): Promise<void>;
   /** Opens a transaction and looks at the identity. @throws StoreUnavailableError */
   claim(identity: Buffer): Promise<Claim>;
-  /** Opens a transaction without a record. @throws StoreUnavailableError */
-  begin(): Promise<Attempt>;
+  /**
+   * Opens a transaction without a record: for a call, as `claim` does, or for a step of one.
+   *
+   * @throws StoreUnavailableError
+   */
+  begin(use: 'call' | 'step'): Promise<Attempt>;
   /** Commits a record in a transaction of its own. */
   record(record: NewRecord): Promise<Completion>;
   /** Claims a lease, or says what stands in the way. @throws StoreUnavailableError */

@@ -16,6 +16,8 @@ export const documents = [
   'docs/how-it-works.md',
   'docs/libraries.md',
   'docs/modes.md',
+  'docs/testing.md',
+  'docs/without-graphql.md',
   'schema/README.md',
 ] as const;
 

@@ -4,8 +4,10 @@ import { GraphQLError } from 'graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { FinalError, NotExecutedError, createIdempotency } from 'graphql-idempotency';
 import type { Idempotency } from 'graphql-idempotency';
+import { app, mailer, queue, usersToBill } from './workers.ts';
 
 export { FinalError, GraphQLError, NotExecutedError, createIdempotency };
+export { app, mailer, queue, usersToBill };
 export type { GraphQLResolveInfo };
 
 export interface Context {
@@ -46,6 +48,10 @@ export function count(name: string, detail?: string): void {
 
 export function log(message: string): void {
   world.calls.push(`log ${message}`);
+}
+
+export async function sendEmail(user: string, _text: string): Promise<void> {
+  world.calls.push(`email ${user}`);
 }
 
 export const provider = {

@@ -20,7 +20,8 @@ export async function runAttempt(
   claim: Claim,
 ): Promise<Answer> {
   const { call } = passenger;
-  const settled = await settleIn(claim.attempt, (tx) => passenger.resolve({ attempt: 1, tx }));
+  const { client } = claim.attempt;
+  const settled = await settleIn(claim.attempt, (tx) => passenger.resolve({ attempt: 1, tx, client }));
   switch (settled.kind) {
     case 'died':
       return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, settled.reason));
@@ -49,7 +50,7 @@ async function endWithResult(
   if (completion.kind === 'committed' && !completion.wrote && !attempts.silentFields.has(call.coordinate)) {
     attempts.silentFields.add(call.coordinate);
     attempts.logger.warn(
-      `${call.coordinate} succeeded without writing anything through its transaction. If it writes to Postgres on another connection, those writes do not commit with the record: write through idempotency.current(info).tx.`,
+      `${call.coordinate} succeeded without writing anything through its transaction. What it writes to Postgres on another connection does not commit together with the record, and happens again with a retry: write through idempotency.pool or idempotency.driver, or through idempotency.current(info).tx. What it does outside Postgres needs mode: LEASE. This is said once for each field.`,
     );
   }
   return conclude(context, passenger, completion, { outcome: 'executed', kind: 'result', value });

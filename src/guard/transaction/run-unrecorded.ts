@@ -14,9 +14,14 @@ interface Circumstances {
 export async function runUnrecorded(
   circumstances: Circumstances,
   attempt: Attempt,
-  resolve: (means: { readonly attempt: number; readonly tx: Transaction }) => unknown,
+  resolve: (means: {
+    readonly attempt: number;
+    readonly tx: Transaction;
+    readonly client: unknown;
+  }) => unknown,
 ): Promise<unknown> {
-  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx }));
+  const { client } = attempt;
+  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx, client }));
   switch (settled.kind) {
     case 'died':
       await rollBack(circumstances, attempt, settled.reason);

@@ -18,17 +18,21 @@ export interface Inspection {
   readonly askedMs: number;
 }
 
-interface InspectionRow {
-  readonly in_recovery: boolean;
-  readonly server_version: number;
-  readonly migration: number | null;
-  readonly unlogged: string | null;
+/** What tells one database from every other. */
+export interface OriginRow {
   readonly store_id: string;
   /** Hexadecimal. */
   readonly envelope_secret: string;
   readonly system_identifier: string;
   readonly timeline: string | null;
   readonly database_oid: string;
+}
+
+interface InspectionRow extends OriginRow {
+  readonly in_recovery: boolean;
+  readonly server_version: number;
+  readonly migration: number | null;
+  readonly unlogged: string | null;
   readonly clock_ms: number;
 }
 
@@ -57,16 +61,16 @@ export async function inspect(
       `The tables ${row.unlogged} in schema "${schema}" are not durable: a crash of Postgres would empty them. Run: alter table … set logged`,
     );
   }
+  return { origin: originOf(row), clockMs: row.clock_ms, askedMs };
+}
+
+export function originOf(row: OriginRow): Origin {
   const parts = [row.store_id, row.system_identifier, row.timeline, row.database_oid].join('/');
   return {
-    origin: {
-      // A dump, a template or a restore copies the store id; the cluster, its timeline and the database's
-      // oid tell the copy from its original.
-      tag: createHash('sha256').update(parts).digest('base64url').slice(0, 22),
-      envelopeSecret: Buffer.from(row.envelope_secret, 'hex'),
-    },
-    clockMs: row.clock_ms,
-    askedMs,
+    // A dump, a template or a restore copies the store id; the cluster, its timeline and the database's
+    // oid tell the copy from its original.
+    tag: createHash('sha256').update(parts).digest('base64url').slice(0, 22),
+    envelopeSecret: Buffer.from(row.envelope_secret, 'hex'),
   };
 }
 

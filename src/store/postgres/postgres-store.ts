@@ -1,10 +1,11 @@
 /** The durable tier on Postgres. */
 
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { TransactionRunner } from '../../config/transaction-runner.ts';
 import { ConfigurationError } from '../../errors/configuration-error.ts';
 import { publish } from '../../telemetry/channels.ts';
 import { StoreUnavailableError } from '../port.ts';
-import type { Attempt, Claim, Completion, DurableStore, NewRecord } from '../port.ts';
+import type { Attempt, Claim, Completion, DurableStore, NewRecord, Origin, Sighting } from '../port.ts';
 import type { Ambient } from './ambient/ambient.ts';
 import { openAttempt } from './attempt.ts';
 import { inspect } from './inspection.ts';
@@ -13,15 +14,16 @@ import { leaseStatementsFor } from './lease-statements.ts';
 import { leaseStore } from './lease-store.ts';
 import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
-import { judge } from './outcome.ts';
+import { judge, look } from './outcome.ts';
 import { Pools } from './pools.ts';
 import type { ConnectionSource, PoolSettings } from './pools.ts';
 import { Preparing } from './prepared.ts';
 import { resolveCommit } from './resolve-commit.ts';
 import { settingsOf, sightingOf } from './rows.ts';
 import type { ClaimRow } from './rows.ts';
+import { runnerStore } from './runner/runner-store.ts';
 import type { Session } from './session.ts';
-import { BEGIN, COMMIT, statementsFor } from './statements.ts';
+import { BEGIN, COMMIT, statementsFor, transactionStatus } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
 import type { StepAttempt } from './step-transaction.ts';
 
@@ -46,6 +48,8 @@ export interface PostgresStoreOptions {
   readonly onClock: (clockMs: number, askedMs: number) => void;
   /** What joined pools find the attempt's transaction by. */
   readonly ambient: Ambient;
+  /** Runs attempts in transactions that a library owns, where one must. */
+  readonly run?: TransactionRunner | undefined;
   /** Told which database a new connection reaches, and its clock. */
   readonly onInspection: (inspection: Inspection) => void;
 }
@@ -138,6 +142,59 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     }
   }
 
+  async function record(record: NewRecord): Promise<Completion> {
+    const session = await acquire('reserved').catch((error: unknown) => error);
+    if (session instanceof Error) return { kind: 'aborted', cause: session };
+    const held = session as Session;
+    const token = randomUUID();
+    try {
+      const answer = await held.send(
+        [BEGIN, claimStatement(record.identity, token), completeStatement(token, record), COMMIT],
+        settings.commitTimeout,
+      );
+      return await judge({ ...shared, session: held, token }, record, answer);
+    } finally {
+      pools.release(held);
+    }
+  }
+
+  /** Asks on a connection of the store's own; `undefined` when there is none. */
+  async function asking<T>(question: (session: Session) => Promise<T>): Promise<T | undefined> {
+    const session = await pools.acquire('either').catch(() => undefined);
+    if (session === undefined) return undefined;
+    try {
+      return await question(session);
+    } finally {
+      pools.release(session);
+    }
+  }
+
+  const library =
+    options.run === undefined
+      ? undefined
+      : runnerStore({
+          ...settings,
+          run: options.run,
+          ambient: options.ambient,
+          claimStatement,
+          completeStatement,
+          resolveCommit: shared.resolveCommit,
+          record,
+          onClock: options.onClock,
+          ownOrigin: async (): Promise<Origin> => {
+            const session = await pools.acquire('reserved');
+            pools.release(session);
+            return session.origin;
+          },
+          look: (identity): Promise<Sighting | undefined> =>
+            asking((session) => look({ ...shared, session, token: randomUUID() }, identity)),
+          statusOf: (xid) =>
+            asking(async (session) => {
+              const answer = await session.send([transactionStatus(xid)], settings.claimTimeout);
+              return answer.kind === 'done' ? String(answer.results[0]!.rows[0]!['status']) : undefined;
+            }),
+        });
+
   async function run(statement: string): Promise<number> {
     const session = await acquire('reserved');
     try {
@@ -153,33 +210,20 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     async open() {
       try {
         pools.release(await pools.acquire('attempts'));
+        await library?.check();
       } catch (error) {
         const { cause } = error as { cause?: unknown };
+        if (error instanceof ConfigurationError) throw error;
         throw cause instanceof ConfigurationError ? cause : unreachable(error);
       }
     },
 
-    claim,
-    begin,
+    claim: (identity) => (library === undefined ? claim(identity) : library.claim(identity)),
+    begin: (use) => (use === 'call' && library !== undefined ? library.begin() : begin()),
+    record,
     claimLease: leases.claimLease,
     takeOver: leases.takeOver,
     abandoned: leases.abandoned,
-
-    async record(record: NewRecord): Promise<Completion> {
-      const session = await acquire('reserved').catch((error: unknown) => error);
-      if (session instanceof Error) return { kind: 'aborted', cause: session };
-      const held = session as Session;
-      const token = randomUUID();
-      try {
-        const answer = await held.send(
-          [BEGIN, claimStatement(record.identity, token), completeStatement(token, record), COMMIT],
-          settings.commitTimeout,
-        );
-        return await judge({ ...shared, session: held, token }, record, answer);
-      } finally {
-        pools.release(held);
-      }
-    },
 
     async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);
@@ -207,6 +251,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     },
 
     async close() {
+      library?.giveUp();
       await leases.giveUp();
       await pools.close();
     },

@@ -26,9 +26,14 @@ export function sqlStateOf(error: unknown): string | undefined {
 /** Whether the server refused the statement and its session lives on: then the statement did nothing. */
 export function isRefusal(error: unknown): boolean {
   const state = sqlStateOf(error);
-  if (state === undefined || FATAL_STATES.has(state) || state.startsWith('08')) return false;
+  if (state === undefined || !isRefusalState(state)) return false;
   const { severity } = error as { severity?: unknown };
   return severity !== 'FATAL' && severity !== 'PANIC';
+}
+
+/** Whether a session that sent this code lives on, as far as the code tells. */
+export function isRefusalState(state: string): boolean {
+  return !FATAL_STATES.has(state) && !state.startsWith('08');
 }
 
 /**

@@ -24,6 +24,11 @@ export const ROLLBACK = 'rollback';
 /** Whether the transaction of an attempt is still the one that its claim began. */
 export const MARKER = `select pg_catalog.current_setting('idempotency.attempt', true) as attempt`;
 
+/** What became of a transaction, by its number. */
+export function transactionStatus(xid: string): string {
+  return `select pg_catalog.pg_xact_status(${literal(xid)}::xid8) as status`;
+}
+
 /**
  * Undoes what a resolver set locally, so that the record statement runs under the claim's own role and within
  * a time of its own. Statements of their own, because Postgres checks the right to call a function before it

@@ -29,7 +29,7 @@ export function revocableTransaction(session: Session): RevocableTransaction {
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
     let config: QueryConfig;
     try {
-      config = toConfig(statement, values);
+      config = configOf(statement, values);
     } catch (error) {
       return refusal(error);
     }
@@ -55,7 +55,8 @@ export function revocableTransaction(session: Session): RevocableTransaction {
 
 function ignore(): void {}
 
-function toConfig(statement: string | TransactionStatement, values?: readonly unknown[]): QueryConfig {
+/** Reads what `tx.query` was given. @throws Error for what it does not take. */
+export function configOf(statement: string | TransactionStatement, values?: readonly unknown[]): QueryConfig {
   const { text, ...rest } = typeof statement === 'string' ? { text: statement } : statement;
   if (typeof text !== 'string' || 'submit' in rest) {
     throw new TypeError(

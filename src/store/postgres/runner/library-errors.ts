@@ -1,0 +1,46 @@
+/** Finds what Postgres said in the errors of libraries, each of which wraps the driver's in its own way. */
+
+import { isRefusalState } from '../sqlstate.ts';
+
+/** Digits first, or one of the few classes of letters: node's `EPIPE` and Prisma's `P2010` are no such codes. */
+const SQLSTATE = /^(?:\d[0-9A-Z]{4}|(?:F0|GI|HV|P0|XX)[0-9A-Z]{3})$/;
+const CAUSED_BY_POSTGRES = /^(?:40|57|08)/;
+const CODES = ['originalCode', 'code', 'sqlState', 'sqlstate'];
+const WRAPPED = [
+  'cause',
+  'originalError',
+  'original',
+  'parent',
+  'driverError',
+  'nativeError',
+  'driverAdapterError',
+  'meta',
+];
+const MAX_LOOKED_AT = 32;
+
+/** Returns the SQLSTATE of the server's error that this one is or wraps; `undefined` where none can be found. */
+export function sqlStateWithin(error: unknown): string | undefined {
+  const left: unknown[] = [error];
+  for (let looked = 0; looked < MAX_LOOKED_AT && left.length > 0; looked += 1) {
+    const current = left.shift();
+    if (typeof current !== 'object' || current === null) continue;
+    const fields = current as Readonly<Record<string, unknown>>;
+    for (const name of CODES) {
+      const code = fields[name];
+      if (typeof code === 'string' && SQLSTATE.test(code)) return code;
+    }
+    left.push(...WRAPPED.map((name) => fields[name]));
+  }
+  return undefined;
+}
+
+/** Whether the server refused the statement and its session lives on: then the statement did nothing. */
+export function isServerRefusal(error: unknown): boolean {
+  const state = sqlStateWithin(error);
+  return state !== undefined && isRefusalState(state);
+}
+
+/** Whether Postgres ended the work: serialization failures and deadlocks, timeouts and shutdowns, lost connections. */
+export function isCausedByServer(error: unknown): boolean {
+  return CAUSED_BY_POSTGRES.test(sqlStateWithin(error) ?? '');
+}

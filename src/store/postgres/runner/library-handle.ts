@@ -1,0 +1,85 @@
+/** The handle `tx` of an attempt in a library's transaction: over when the resolver settles. */
+
+import type { RunnerTransaction } from '../../../config/transaction-runner.ts';
+import { publish } from '../../../telemetry/channels.ts';
+import type { Transaction, TransactionResult, TransactionStatement } from '../../port.ts';
+import { statementHeads } from '../sql-commands.ts';
+import { refusal } from '../statement-queue.ts';
+import { configOf } from '../transaction.ts';
+import { rowsOf } from './library-answer.ts';
+import { isCausedByServer } from './library-errors.ts';
+
+export interface LibraryHandle {
+  readonly tx: Transaction;
+  /** Whether a statement failed because of Postgres itself: serialization, deadlock, timeout, lost connection. */
+  readonly failedByPostgres: boolean;
+  /** Refuses further statements, and resolves when those under way have finished. */
+  revoke(): Promise<void>;
+}
+
+export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
+  const underWay = new Set<Promise<unknown>>();
+  let last: Promise<unknown> = Promise.resolve();
+  let open = true;
+  let failedByPostgres = false;
+
+  async function send(text: string, values: readonly unknown[]): Promise<TransactionResult<unknown>> {
+    try {
+      const rows = [...rowsOf(await transaction.query(text, values))];
+      return { rows, rowCount: null, command: commandOf(text) };
+    } catch (error) {
+      failedByPostgres ||= isCausedByServer(error);
+      throw error;
+    }
+  }
+
+  function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
+    if (!open) {
+      publish({ type: 'postgres', event: 'late-statement' });
+      return refusal(
+        new Error(
+          'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
+        ),
+      );
+    }
+    let text: string;
+    let given: readonly unknown[];
+    try {
+      if (typeof statement === 'object' && statement.rowMode !== undefined) {
+        throw new TypeError('tx.query gives rows as objects here, because the transaction is a library’s.');
+      }
+      const config = configOf(statement, values);
+      ({ text } = config);
+      given = config.values ?? [];
+    } catch (error) {
+      return refusal(error);
+    }
+    // One at a time, in the callers' order: not every library has a queue of its own.
+    const sent = last.then(() => send(text, given));
+    // A failed statement that nobody awaits must not end the process.
+    const settled = sent.then(ignore, ignore);
+    last = settled;
+    underWay.add(settled);
+    void settled.then(() => underWay.delete(settled));
+    return sent;
+  }
+
+  return {
+    tx: Object.freeze({ query }) as Transaction,
+    get failedByPostgres() {
+      return failedByPostgres;
+    },
+    async revoke() {
+      open = false;
+      await Promise.all(underWay);
+    },
+  };
+}
+
+/** The command's name, of the last statement as Postgres tells it. */
+function commandOf(text: string): string {
+  const heads = [...statementHeads(text, 1)].filter((words) => words.length > 0);
+  return heads.at(-1)?.[0] ?? '';
+}
+
+function ignore(): void {}

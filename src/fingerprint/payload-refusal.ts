@@ -23,6 +23,6 @@ export function payloadError(coordinate: string, refusal: PayloadRefusal): Idemp
     refusal.code === 'IDEMPOTENCY_PAYLOAD_TOO_LARGE'
       ? `${coordinate}: ${place} exceeded the limit ${refusal.message}. Nothing was executed.`
       : `${coordinate}: ${place} holds ${refusal.message}, which cannot be compared between retries. ` +
-        'Nothing was executed. The schema can leave the argument out with `@idempotent(ignore:)` and take a digest of it instead.';
+        'Nothing was executed. Leave it out, on a field with `@idempotent(ignore:)`, and take a digest of it instead.';
   return new IdempotencyError(refusal.code, message, { cause: refusal.cause });
 }

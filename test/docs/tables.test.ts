@@ -1,6 +1,6 @@
 /** The tables of the documents are those of the code. `UPDATE_DOCS=1` writes the generated ones anew. */
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { errorTable } from 'graphql-idempotency';
 import pg from 'pg';
 import { expect, test } from 'vitest';
@@ -107,6 +107,8 @@ test('CONTRIBUTING.md has the import law that lint enforces', () => {
   const config = JSON.parse(readFileSync(`${root}.oxlintrc.json`, 'utf8')) as LintConfig;
   const rows = tableAfter(readDocument('CONTRIBUTING.md'), ['room', 'what it knows', 'imports from']);
   const rooms = rows.map(([room]) => plain(room!).replace('/', ''));
+  const folders = readdirSync(`${root}src`, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  expect(rooms.toSorted()).toEqual(folders.map(({ name }) => name).toSorted());
   const actual = rows.map(([room, , allowed]) => [
     plain(room!).replace('/', ''),
     allowed === '–' ? [] : plain(allowed!).split(', ').toSorted(),

@@ -5,6 +5,7 @@
  * Savepoints are not among them: they stay inside the transaction.
  */
 export function transactionCommandIn(text: string): string | undefined {
+  if (!MAY_END.test(text)) return undefined;
   for (const words of statementHeads(text)) {
     const [first, second] = words;
     switch (first) {
@@ -26,6 +27,10 @@ export function transactionCommandIn(text: string): string | undefined {
   }
   return undefined;
 }
+
+// Most texts have none of these words, and need not be read closely.
+const MAY_END = /\b(?:begin|start|commit|end|abort|rollback|prepare)\b/i;
+const MAY_OUTLIVE = /\b(?:set|reset|discard|listen)\b/i;
 
 const WRITING = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'INTO']);
 const READING = new Set([
@@ -53,6 +58,7 @@ export function readsOnly(text: string): boolean {
 
 /** Whether the text has a command whose effect outlives the transaction: SET without LOCAL, LISTEN and their kin. */
 export function changesSession(text: string): boolean {
+  if (!MAY_OUTLIVE.test(text)) return false;
   for (const words of statementHeads(text)) if (isOfSession(words)) return true;
   return false;
 }

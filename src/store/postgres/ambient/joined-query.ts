@@ -67,15 +67,17 @@ function run(
   // Its own: the caller may change the array before its turn has come.
   if (values !== undefined) config.values = [...values];
   config.types ??= types;
-  delete (config as { callback?: unknown }).callback;
+  if ('callback' in config) config.callback = undefined;
   return transaction.run(owner, config);
 }
 
 function ignore(): void {}
 
 function callbackOf(args: QueryArguments): Callback | undefined {
+  const last = args.at(-1);
+  if (typeof last === 'function') return last as Callback;
   const callback = (args[0] as { readonly callback?: unknown } | null | undefined)?.callback;
-  return [...args, callback].find((arg): arg is Callback => typeof arg === 'function');
+  return typeof callback === 'function' ? (callback as Callback) : undefined;
 }
 
 /** What sends itself: `pg`'s own queries, cursors and streams. */

@@ -22,7 +22,8 @@ export async function startWith(
 ): Promise<Service> {
   const service: Service = await startService({
     databaseUrl,
-    options: { ...shortTimeouts, transaction },
+    // Longer than any test: what ends an attempt is what the test is about.
+    options: { ...shortTimeouts, transactionTimeout: 60_000, transaction },
     pay: ({ args, info }: PayCall) => {
       const client = service.idempotency.current(info).client as pg.PoolClient;
       return resolver({

@@ -60,7 +60,7 @@ export class Pools {
       this.#attempts = this.#own(config);
       this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
       this.#owned = [this.#attempts, this.#reserved];
-      if ('pool' in source) for (const pool of this.#owned) relayConnect(pool, source.pool);
+      if ('pool' in source) for (const pool of this.#owned) relayEvents(pool, source.pool);
     }
   }
 
@@ -199,9 +199,9 @@ function configOf(
   return { ...options, password: options.password, max: options.max! } as PoolConfig & { max: number };
 }
 
-/** What the caller does with every new connection of its pool is done with these as well. */
-function relayConnect(from: Pool, to: Pool): void {
-  from.on('connect', (client) => to.emit('connect', client));
+/** What the caller does with every connection of its pool is done with these as well. */
+function relayEvents(from: Pool, to: Pool): void {
+  for (const event of ['connect', 'acquire'] as const) from.on(event, (client) => to.emit(event, client));
 }
 
 /** Those who ask in the same turn count as waiting, although there is a connection for them. */

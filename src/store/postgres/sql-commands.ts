@@ -88,12 +88,21 @@ const TOKEN =
 
 /** The first words of every statement in the text, in upper case. */
 export function* statementHeads(text: string, count = 3): Generator<readonly string[]> {
+  for (const { words } of statementsIn(text, count)) yield words;
+}
+
+/** Every statement of the text: its first words, in upper case, and what follows the first of them. */
+export function* statementsIn(
+  text: string,
+  count = 3,
+): Generator<{ readonly words: readonly string[]; readonly rest: string }> {
   let words: string[] = [];
+  let rest = 0;
   const token = new RegExp(TOKEN);
   for (let match = token.exec(text); match !== null; match = token.exec(text)) {
     const [found] = match;
     if (found === ';') {
-      yield words;
+      yield { words, rest: text.slice(rest, match.index) };
       words = [];
     } else if (found === '/*') {
       token.lastIndex = endOfComment(text, token.lastIndex);
@@ -104,10 +113,11 @@ export function* statementHeads(text: string, count = 3): Generator<readonly str
       const end = text.indexOf(found, token.lastIndex);
       token.lastIndex = end === -1 ? text.length : end + found.length;
     } else if (!found.startsWith('--') && words.length < count) {
+      if (words.length === 0) rest = token.lastIndex;
       words.push(found.toUpperCase());
     }
   }
-  yield words;
+  yield { words, rest: text.slice(rest) };
 }
 
 /**

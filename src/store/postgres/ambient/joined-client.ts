@@ -7,6 +7,7 @@ import type { Ambient } from './ambient.ts';
 import { failedQuery, joinedQuery, textOf } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
 import type { JoinedTransaction } from './joined-transaction.ts';
+import { noteSettings } from './session-settings.ts';
 
 /** A class of clients: pg's own, or one that extends it. */
 export type ClientClass = new (...args: never[]) => Client;
@@ -80,6 +81,8 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
     }
 
     #queryAlone(args: QueryArguments): unknown {
+      const text = textOf(args);
+      if (text !== undefined && changesSessionOnly(text)) noteSettings(this, text);
       return (super.query as (...given: unknown[]) => unknown)(...args);
     }
   }

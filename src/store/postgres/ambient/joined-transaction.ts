@@ -5,6 +5,7 @@ import { readsOnly } from '../sql-commands.ts';
 import { FAILED_TRANSACTION } from '../sqlstate.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
+import { localSettings } from './session-settings.ts';
 import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
 import { Turns } from './turns.ts';
 import type { Open, Owner } from './turns.ts';
@@ -28,6 +29,8 @@ export class JoinedTransaction {
   readonly #turns: Turns<Level>;
   readonly #beginning = new Set<Owner>();
   #named = 0;
+  /** The settings of the client that spoke last and has any. */
+  #settings: string | undefined;
   #damage: Error | undefined;
   /** Transactions that were open when the attempt was over. */
   #left: readonly Level[] = [];
@@ -78,12 +81,12 @@ export class JoinedTransaction {
 
   /** Runs a statement that is no such command. */
   statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
-    if (this.#turns.newest === undefined) return this.#queue.send(config);
+    if (this.#turns.newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
     return this.#turns.take(owner, true, () => {
       const { newest } = this.#turns;
-      if (newest === undefined) return this.#queue.send(config);
+      if (newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
       const own = this.#turns.newestOf(owner);
-      return this.#queue.enqueue(() => this.#query(newest, own, config));
+      return this.#queue.enqueue(() => this.#query(newest, own, owner, config));
     });
   }
 
@@ -168,12 +171,27 @@ export class JoinedTransaction {
   }
 
   /** Sends a statement of whoever has begun `own`, or none, inside the newest transaction. */
-  async #query(newest: Level, own: Level | undefined, config: QueryConfig): Promise<Result> {
+  async #query(
+    newest: Level,
+    own: Level | undefined,
+    owner: Owner | undefined,
+    config: QueryConfig,
+  ): Promise<Result> {
     if (own?.doomed === true) throw aborted();
     if (own !== newest) await this.#passOver(newest);
-    const result = await this.#queue.query(config);
+    const result = await this.#send(owner, config);
     this.#note(newest, own === newest, config.text);
     return result;
+  }
+
+  /** Sends a statement under the settings of its client's own connection. */
+  async #send(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
+    const settings = owner === undefined ? undefined : localSettings(owner);
+    if (settings !== undefined && settings !== this.#settings) {
+      await this.#queue.query({ text: settings });
+      this.#settings = settings;
+    }
+    return this.#queue.query(config);
   }
 
   /**
@@ -189,6 +207,7 @@ export class JoinedTransaction {
   async #rollBackTo(level: Level): Promise<void> {
     if (level.foreign > 0) this.#damage ??= undone();
     await this.#queue.query({ text: `rollback to savepoint ${level.savepoint}` });
+    this.#settings = undefined;
     level.foreign = 0;
     level.wrote = false;
   }
@@ -202,6 +221,7 @@ export class JoinedTransaction {
       const before = level.savepoints.get(savepoint.name) ?? level.foreign;
       if (level.foreign > before) this.#damage ??= undone();
       level.foreign = before;
+      this.#settings = undefined;
     } else if (!readsOnly(text)) {
       if (own) level.wrote = true;
       else level.foreign += 1;

@@ -4,7 +4,7 @@ import type { Attempt, NewRecord, UnrecordedCompletion } from '../port.ts';
 import type { Ambient } from './ambient/ambient.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
-import { FAILED_TRANSACTION, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
+import { cannotCommit, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
 import type { StepAttempt } from './step-transaction.ts';
@@ -151,7 +151,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
           return { kind: 'unknown', cause };
         }
         await session.rollBack(context.claimTimeout);
-        return sqlStateOf(cause) === FAILED_TRANSACTION
+        return cannotCommit(sqlStateOf(cause))
           ? { kind: 'broken', mayBeCommitted: false, cause }
           : { kind: 'aborted', cause };
       }),

@@ -7,10 +7,9 @@ import type { ClaimRow, CompleteRow } from './rows.ts';
 import type { Answer, Session } from './session.ts';
 import {
   ATTEMPT_ENDED,
-  FAILED_TRANSACTION,
   IDENTITY_COMPLETED,
   LOCK_TIMEOUT,
-  READ_ONLY_TRANSACTION,
+  cannotCommit,
   isRefusal,
   sqlStateOf,
 } from './sqlstate.ts';
@@ -58,16 +57,15 @@ export async function judge(context: OutcomeContext, record: NewRecord, answer: 
     return context.resolveCommit(record, cause);
   }
   await session.rollBack(context.claimTimeout);
-  switch (sqlStateOf(cause)) {
+  const state = sqlStateOf(cause);
+  if (cannotCommit(state)) return { kind: 'broken', mayBeCommitted: false, cause };
+  switch (state) {
     case IDENTITY_COMPLETED: {
       const sighting = await look(context, record.identity);
       return sighting === undefined ? { kind: 'aborted', cause } : { kind: 'conflict', sighting };
     }
     case ATTEMPT_ENDED:
       return { kind: 'broken', mayBeCommitted: true, cause };
-    case FAILED_TRANSACTION:
-    case READ_ONLY_TRANSACTION:
-      return { kind: 'broken', mayBeCommitted: false, cause };
     case LOCK_TIMEOUT:
       return { kind: 'busy' };
     default:

@@ -23,6 +23,14 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && SQLSTATE.test(code) && severity !== undefined ? code : undefined;
 }
 
+/**
+ * Whether a refused COMMIT, or record statement, says that the resolver left what can never be committed: a failed or
+ * read-only transaction, or rows that a deferred constraint (classes 22 and 23) or trigger (P0) refuses in the end.
+ */
+export function cannotCommit(state: string | undefined): boolean {
+  return state === FAILED_TRANSACTION || state === READ_ONLY_TRANSACTION || /^(?:22|23|P0)/.test(state ?? '');
+}
+
 /** Whether the server refused the statement and its session lives on: then the statement did nothing. */
 export function isRefusal(error: unknown): boolean {
   const state = sqlStateOf(error);

@@ -6,13 +6,7 @@ import type { Holder, LeaseStatements } from './lease-statements.ts';
 import { commitAlone, untilAnswered } from './own-transaction.ts';
 import type { OwnTransactionContext } from './own-transaction.ts';
 import type { Answer } from './session.ts';
-import {
-  ATTEMPT_ENDED,
-  FAILED_TRANSACTION,
-  LEASE_LOST,
-  READ_ONLY_TRANSACTION,
-  sqlStateOf,
-} from './sqlstate.ts';
+import { ATTEMPT_ENDED, LEASE_LOST, cannotCommit, sqlStateOf } from './sqlstate.ts';
 import { ROLLBACK } from './statements.ts';
 
 /** An attempt that can commit with a statement of its caller's. */
@@ -56,14 +50,13 @@ export function stepTransaction(context: StepTransactionContext): StepTransactio
 }
 
 function judge(cause: unknown): StepCompletion {
-  switch (sqlStateOf(cause)) {
+  const state = sqlStateOf(cause);
+  if (cannotCommit(state)) return { kind: 'broken', mayBeCommitted: false, cause };
+  switch (state) {
     case LEASE_LOST:
       return { kind: 'lost' };
     case ATTEMPT_ENDED:
       return { kind: 'broken', mayBeCommitted: true, cause };
-    case FAILED_TRANSACTION:
-    case READ_ONLY_TRANSACTION:
-      return { kind: 'broken', mayBeCommitted: false, cause };
     default:
       return { kind: 'aborted', cause };
   }

@@ -7,13 +7,7 @@ import { publish } from '../../../telemetry/channels.ts';
 import type { Completion, NewRecord, Origin, Sighting, UnrecordedCompletion } from '../../port.ts';
 import { completedRecord } from '../rows.ts';
 import type { CompleteRow } from '../rows.ts';
-import {
-  ATTEMPT_ENDED,
-  FAILED_TRANSACTION,
-  IDENTITY_COMPLETED,
-  LOCK_TIMEOUT,
-  READ_ONLY_TRANSACTION,
-} from '../sqlstate.ts';
+import { ATTEMPT_ENDED, IDENTITY_COMPLETED, LOCK_TIMEOUT, cannotCommit } from '../sqlstate.ts';
 import { inTime } from './library-answer.ts';
 import type { LibraryAnswer } from './library-answer.ts';
 import type { LibraryCall, LibraryEnd } from './library-call.ts';
@@ -97,16 +91,15 @@ async function resolve(context: CommitContext, record: NewRecord, cause: unknown
 
 async function judgeRefusal(context: CommitContext, record: NewRecord, cause: unknown): Promise<Completion> {
   if ((await rollBack(context)) === 'ended-underneath') return broken(true, cause);
-  switch (sqlStateWithin(cause)) {
+  const state = sqlStateWithin(cause);
+  if (cannotCommit(state)) return broken(false, cause);
+  switch (state) {
     case IDENTITY_COMPLETED: {
       const sighting = await context.look(record.identity);
       return sighting === undefined ? { kind: 'aborted', cause } : { kind: 'conflict', sighting };
     }
     case ATTEMPT_ENDED:
       return broken(true, cause);
-    case FAILED_TRANSACTION:
-    case READ_ONLY_TRANSACTION:
-      return broken(false, cause);
     case LOCK_TIMEOUT:
       return { kind: 'busy' };
     case undefined:

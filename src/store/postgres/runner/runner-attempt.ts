@@ -3,7 +3,7 @@
 import type { RunnerTransaction } from '../../../config/transaction-runner.ts';
 import type { Attempt, Completion, NewRecord, UnrecordedCompletion } from '../../port.ts';
 import type { Ambient } from '../ambient/ambient.ts';
-import { FAILED_TRANSACTION } from '../sqlstate.ts';
+import { cannotCommit } from '../sqlstate.ts';
 import type { ClaimSettings } from '../statements.ts';
 import { askLibrary } from './library-answer.ts';
 import type { LibraryAnswer } from './library-answer.ts';
@@ -100,7 +100,7 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     // Nothing was sent that could commit. What a library commits in spite of an error may still be there.
     const { error: cause } = answer;
     if ((await rollBack(context)) === 'ended-underneath') return broken(true, cause);
-    return sqlStateWithin(cause) === FAILED_TRANSACTION ? broken(false, cause) : { kind: 'aborted', cause };
+    return cannotCommit(sqlStateWithin(cause)) ? broken(false, cause) : { kind: 'aborted', cause };
   }
 
   /** `lost`: the transaction was gone by itself, with its connection or by a timeout of the library's. */

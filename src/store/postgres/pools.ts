@@ -199,9 +199,13 @@ function configOf(
   return { ...options, password: options.password, max: options.max! } as PoolConfig & { max: number };
 }
 
+const EVENTS = ['connect', 'acquire', 'release', 'remove'] as const;
+
 /** What the caller does with every connection of its pool is done with these as well. */
 function relayEvents(from: Pool, to: Pool): void {
-  for (const event of ['connect', 'acquire'] as const) from.on(event, (client) => to.emit(event, client));
+  for (const event of EVENTS) {
+    from.on(event as 'connect', (...about) => void to.emit(event as 'connect', ...about));
+  }
 }
 
 /** Those who ask in the same turn count as waiting, although there is a connection for them. */

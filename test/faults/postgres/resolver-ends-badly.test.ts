@@ -282,7 +282,7 @@ describe('a constraint that fails at COMMIT', () => {
       return insert();
     };
     const reply = await pay(service, 'deferred');
-    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_ABORTED');
+    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
     expect(JSON.stringify(reply.body)).not.toMatch(/transfers/);
     expect(await paidFor(service, 'deferred')).toBe(0);
     await underneath.query('insert into accounts values (1)');

@@ -11,6 +11,8 @@ export interface ExampleServerOptions {
   readonly folder: string;
   readonly databaseUrl: string;
   readonly redisUrl: string;
+  /** @defaultValue production, where Apollo Server refuses introspection */
+  readonly nodeEnv?: 'development';
 }
 
 export interface Answer {
@@ -49,7 +51,7 @@ export async function startExample(options: ExampleServerOptions): Promise<Examp
     env: {
       PATH,
       HOME,
-      NODE_ENV: 'production',
+      NODE_ENV: options.nodeEnv ?? 'production',
       DATABASE_URL: options.databaseUrl,
       REDIS_URL: options.redisUrl,
       PORT: String(await freePort()),

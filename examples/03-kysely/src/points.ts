@@ -1,0 +1,17 @@
+/** Points, which an order earns. */
+
+import { DatabaseError } from 'pg';
+import { db } from './database.ts';
+
+/** Returns how many were earned: none where the table's check finds them too many. */
+export async function earnPoints(orderId: string, amount: number): Promise<number> {
+  try {
+    await db.transaction().execute(async (trx) => {
+      await trx.insertInto('points').values({ order_id: orderId, amount }).execute();
+    });
+    return amount;
+  } catch (error) {
+    if (error instanceof DatabaseError && error.constraint === 'points_amount_check') return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,28 @@
+/** The connections, and the tables. */
+
+import { Pool } from 'pg';
+
+export const pool = new Pool({ connectionString: process.env['DATABASE_URL'] });
+
+// The pool replaces an idle connection that breaks; unheard, its error would end the process.
+pool.on('error', (error) => console.error(error.message));
+
+/** Makes the tables. The lock is held to the end of these statements: servers that start together take turns. */
+export async function createTables(): Promise<void> {
+  await pool.query(`
+    select pg_advisory_xact_lock(hashtextextended('create tables', 0));
+
+    create table if not exists orders (
+      id uuid primary key default gen_random_uuid(),
+      customer text not null,
+      product text not null,
+      quantity integer not null
+    );
+
+    create table if not exists points (
+      id uuid primary key default gen_random_uuid(),
+      order_id uuid not null references orders,
+      amount integer not null check (amount <= 1000)
+    );
+  `);
+}

@@ -73,6 +73,7 @@ async function start(redis: string | false): Promise<number> {
     poolSize: POOL_SIZE,
     logger: { info: () => {}, warn: console.warn, error: console.error },
   });
+  const joined = joins ? idempotency.pool : undefined;
   const server = new ApolloServer<Context>({
     typeDefs: [
       idempotency.typeDefs,
@@ -93,8 +94,8 @@ async function start(redis: string | false): Promise<number> {
         wire: bare,
         noop: (_: unknown, { amount }: Arguments) => amount,
         pay: async (_: unknown, { amount }: Arguments, __: unknown, info: GraphQLResolveInfo) => {
-          const { rows } = joins
-            ? await idempotency.pool.query(INSERT, [amount])
+          const { rows } = joined
+            ? await joined.query(INSERT, [amount])
             : await idempotency.current(info).tx.query(INSERT, [amount]);
           return rows[0] as unknown;
         },

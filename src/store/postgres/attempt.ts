@@ -1,10 +1,11 @@
 /** One transaction on one session, from its claim to its end. */
 
 import type { Attempt, NewRecord, UnrecordedCompletion } from '../port.ts';
+import { TooLateToJoin } from './ambient/ambient.ts';
 import type { Ambient } from './ambient/ambient.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
-import { cannotCommit, isCausedByPostgres, isRefusal, sqlStateOf } from './sqlstate.ts';
+import { cannotCommit, isCausedByPostgres, isRefusal, someCause, sqlStateOf } from './sqlstate.ts';
 import { BEGIN, COMMIT, MARKER, ROLLBACK, restoreSettings } from './statements.ts';
 import type { ClaimSettings } from './statements.ts';
 import type { StepAttempt } from './step-transaction.ts';
@@ -85,7 +86,10 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
     died: session.died,
     enter: (work) => context.ambient.enter(handle.joined, work),
     wasFailedByStore: (error) =>
-      session.dead || (handle.failedByPostgres && session.failed) || isCausedByPostgres(error),
+      session.dead ||
+      (handle.failedByPostgres && session.failed) ||
+      isCausedByPostgres(error) ||
+      someCause(error, (cause) => cause instanceof TooLateToJoin),
 
     abandon() {
       clearTimeout(timer);

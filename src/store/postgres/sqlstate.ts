@@ -49,10 +49,14 @@ export function isRefusalState(state: string): boolean {
  * deadlocks (40), timeouts and shutdowns (57), lost connections (08).
  */
 export function isCausedByPostgres(error: unknown): boolean {
+  return someCause(error, (cause) => CAUSED_BY_POSTGRES.test(sqlStateOf(cause) ?? ''));
+}
+
+/** Whether an error, or one that it wraps, is what is asked for. */
+export function someCause(error: unknown, wanted: (cause: object) => boolean): boolean {
   let current = error;
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth += 1) {
-    const state = sqlStateOf(current);
-    if (state !== undefined && CAUSED_BY_POSTGRES.test(state)) return true;
+    if (wanted(current)) return true;
     const wrapper = current as { cause?: unknown; originalError?: unknown };
     current = wrapper.cause ?? wrapper.originalError;
   }

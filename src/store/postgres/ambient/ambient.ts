@@ -5,6 +5,17 @@ import type { JoinedTransaction } from './joined-transaction.ts';
 
 const OUTSIDE = Symbol('outside');
 
+/** A retry finds the pool there, and is joined. */
+export class TooLateToJoin extends Error {
+  override readonly name = 'TooLateToJoin';
+
+  constructor() {
+    super(
+      'The first pool that joins was made inside a guarded call, too late for the call to be joined. Take `idempotency.pool` or `idempotency.driver` where your modules load, as in: export const { pool } = idempotency;',
+    );
+  }
+}
+
 export class Ambient {
   #storage: AsyncLocalStorage<JoinedTransaction | typeof OUTSIDE> | undefined;
   /** Those that began before anybody asked to keep track, and are not over. */
@@ -25,9 +36,7 @@ export class Ambient {
     const current = this.#storage?.getStore();
     if (current === OUTSIDE) return undefined;
     if (current === undefined && this.#untracked.size > 0) {
-      throw new Error(
-        'The first pool that joins was made inside a guarded call, too late for the call to be joined. Take `idempotency.pool` or `idempotency.driver` where your modules load, as in: export const { pool } = idempotency;',
-      );
+      throw new TooLateToJoin();
     }
     return current;
   }

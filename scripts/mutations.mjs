@@ -212,8 +212,8 @@ export const mutations = [
     edits: [
       {
         file: 'src/store/postgres/statement-queue.ts',
-        find: 'if (this.#queued.size > 0) await Promise.all(this.#queued);',
-        replace: '',
+        find: /this\.#open = false;\s*await this\.#last;/,
+        replace: 'this.#open = false;',
       },
     ],
     test: promises,

@@ -20,13 +20,13 @@ export function pass(context: PassageContext, passenger: Passenger): Promise<Ans
   return passenger.call.rule.inFlight === 'WAIT' ? passWaiting(context, passenger, passing) : passing();
 }
 
-async function passOnce(context: PassageContext, passenger: Passenger): Promise<Answer> {
+function passOnce(context: PassageContext, passenger: Passenger): Promise<Answer> {
   const { call } = passenger;
   const flight = context.flights.get(call.identity);
   if (flight === undefined) {
     return context.flights.lead(call.identity, (own) => lead(context, passenger, own));
   }
-  if (flight.granted) throw inProgress({ ...call, ...context });
+  if (flight.granted) return Promise.reject(inProgress({ ...call, ...context }));
   return follow(context, passenger, flight);
 }
 

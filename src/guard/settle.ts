@@ -9,16 +9,19 @@ export type Settled =
   | { readonly kind: 'died'; readonly reason: Error };
 
 /** Waits for the resolver, or for the end of its session or lease: the attempt ends with either. */
-export async function settle(resolve: () => unknown, died: Promise<Error>): Promise<Settled> {
-  const ran = (async (): Promise<Settled> => {
-    try {
-      const value = await resolve();
-      return value instanceof Error ? { kind: 'threw', error: value } : { kind: 'returned', value };
-    } catch (error) {
-      return { kind: 'threw', error };
-    }
-  })();
-  return Promise.race([ran, died.then((reason): Settled => ({ kind: 'died', reason }))]);
+export function settle(resolve: () => unknown, died: Promise<Error>): Promise<Settled> {
+  return new Promise((settled) => {
+    void died.then((reason) => settled({ kind: 'died', reason }));
+    const run = async (): Promise<void> => {
+      try {
+        const value = await resolve();
+        settled(value instanceof Error ? { kind: 'threw', error: value } : { kind: 'returned', value });
+      } catch (error) {
+        settled({ kind: 'threw', error });
+      }
+    };
+    void run();
+  });
 }
 
 /** Waits for work that is done in a transaction, or for the end of its session. */

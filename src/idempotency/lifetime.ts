@@ -44,18 +44,18 @@ export class Lifetime {
 
   /** The durable tier; opens with its first use where nobody opened it. */
   readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close'> = {
-    claim: async (identity) => (await this.#use()).durable.claim(identity),
-    begin: async (use) => (await this.#use()).durable.begin(use),
-    record: async (record) => (await this.#use()).durable.record(record),
-    claimLease: async (terms) => (await this.#use()).durable.claimLease(terms),
-    takeOver: async (takeover) => (await this.#use()).durable.takeOver(takeover),
-    abandoned: async (query) => (await this.#use()).durable.abandoned(query),
-    reached: async () => (await this.#use()).durable.reached(),
+    claim: (identity) => this.#with(({ durable }) => durable.claim(identity)),
+    begin: (use) => this.#with(({ durable }) => durable.begin(use)),
+    record: (record) => this.#with(({ durable }) => durable.record(record)),
+    claimLease: (terms) => this.#with(({ durable }) => durable.claimLease(terms)),
+    takeOver: (takeover) => this.#with(({ durable }) => durable.takeOver(takeover)),
+    abandoned: (query) => this.#with(({ durable }) => durable.abandoned(query)),
+    reached: () => this.#with(({ durable }) => durable.reached()),
   };
 
   /** The fast tier. Before the stores are open it has seen nothing. */
   readonly fast: Pick<FastTier, 'recall' | 'remember'> = {
-    recall: async (identity) => this.#stores?.fast.recall(identity),
+    recall: (identity) => this.#stores?.fast.recall(identity) ?? unseen,
     remember: (...written) => this.#stores?.fast.remember(...written),
   };
 
@@ -124,6 +124,11 @@ export class Lifetime {
     await joined;
   }
 
+  /** At once where the stores are open, which is always but for the first. */
+  #with<T>(work: (stores: Stores) => Promise<T>): Promise<T> {
+    return this.#stores === undefined ? this.#use().then(work) : work(this.#stores);
+  }
+
   async #use(): Promise<Stores> {
     if (this.#stores !== undefined) return this.#stores;
     if (this.#closed) throw new StoreUnavailableError('the store is closed');
@@ -176,3 +181,5 @@ export class Lifetime {
     return stores;
   }
 }
+
+const unseen = Promise.resolve(undefined);

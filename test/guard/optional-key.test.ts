@@ -119,7 +119,7 @@ test('without a key a constraint that fails at COMMIT is no success', async () =
     await attempt.tx.query('insert into p values (1), (1)');
     return 'fine';
   };
-  expect(await changes(async () => expectRefusal(await send(), 'TRANSACTION_ABORTED', 503))).toEqual([0, 0]);
+  expect(await changes(async () => expectRefusal(await send(), 'TRANSACTION_BROKEN', 500))).toEqual([0, 0]);
 });
 
 test('without a key its handle is dead once it has returned', async () => {

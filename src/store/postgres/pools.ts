@@ -132,28 +132,26 @@ export class Pools {
     await Promise.all(this.#owned.map((pool) => pool.end()));
   }
 
-  async #connect(pool: Pool): Promise<PoolClient> {
+  /** By callback: a promise more for each of these steps is what tracking attempts costs most. */
+  #connect(pool: Pool): Promise<PoolClient> {
     const { acquireTimeout } = this.#settings;
-    let late = false;
-    let timer: NodeJS.Timeout | undefined;
-    // Outside: the pool may be one that joins, and a call may be guarded inside another's attempt.
-    const connecting = this.#ambient.leave(() => pool.connect());
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+    return new Promise((resolve, reject) => {
+      let late = false;
+      const timer = setTimeout(() => {
         late = true;
         reject(new StoreUnavailableError(`no connection within ${acquireTimeout} ms`));
       }, acquireTimeout);
+      const connected = (error: Error | undefined, client: PoolClient | undefined): void => {
+        clearTimeout(timer);
+        if (client === undefined)
+          reject(new StoreUnavailableError('no connection to Postgres', { cause: error }));
+        // A pool of the caller's may have no timeout of its own: what comes too late goes back unused.
+        else if (late) client.release();
+        else resolve(client);
+      };
+      // Outside: the pool may be one that joins, and a call may be guarded inside another's attempt.
+      this.#ambient.leave(() => pool.connect(connected));
     });
-    // A pool of the caller's may have no timeout of its own: what comes too late goes back unused.
-    connecting.then((client) => late && client.release()).catch(() => {});
-    try {
-      return await Promise.race([connecting, timeout]);
-    } catch (error) {
-      if (error instanceof StoreUnavailableError) throw error;
-      throw new StoreUnavailableError('no connection to Postgres', { cause: error });
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async #admit(client: PoolClient): Promise<Origin> {

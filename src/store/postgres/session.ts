@@ -82,12 +82,12 @@ export class Session {
    * deadline passes, the connection is destroyed: a client that timed out would hand its late answers to the
    * next caller.
    */
-  async send(statements: readonly string[], timeoutMs: number): Promise<Answer> {
+  send(statements: readonly string[], timeoutMs: number): Promise<Answer> {
     return this.#ask({ text: statements.join(';\n'), types: resultTypes }, timeoutMs);
   }
 
   /** Runs a prepared statement, which commits by itself where no transaction is open. */
-  async run(statement: PreparedStatement, values: readonly unknown[], timeoutMs: number): Promise<Answer> {
+  run(statement: PreparedStatement, values: readonly unknown[], timeoutMs: number): Promise<Answer> {
     return this.#ask({ ...statement, values: [...values], types: resultTypes }, timeoutMs);
   }
 

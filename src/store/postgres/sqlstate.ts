@@ -24,11 +24,11 @@ export function sqlStateOf(error: unknown): string | undefined {
 }
 
 /**
- * Whether a refused COMMIT, or record statement, says that the resolver left what can never be committed: a failed or
- * read-only transaction, or rows that a deferred constraint (classes 22 and 23) or trigger (P0) refuses in the end.
+ * Whether a refused COMMIT, or record statement, says that the resolver left what cannot be committed: a failed or
+ * read-only transaction, or rows that a deferred constraint refuses in the end (class 23).
  */
 export function cannotCommit(state: string | undefined): boolean {
-  return state === FAILED_TRANSACTION || state === READ_ONLY_TRANSACTION || /^(?:22|23|P0)/.test(state ?? '');
+  return state === FAILED_TRANSACTION || state === READ_ONLY_TRANSACTION || state?.startsWith('23') === true;
 }
 
 /** Whether the server refused the statement and its session lives on: then the statement did nothing. */

@@ -10,8 +10,8 @@ export type Result = QueryResult<QueryResultRow>;
 
 export class StatementQueue {
   readonly session: Session;
-  readonly #queued = new Set<Promise<unknown>>();
-  #last: Promise<unknown> = Promise.resolve();
+  /** Settles with the last of those that are queued; `undefined` where none is. Never rejects. */
+  #last: Promise<void> | undefined;
   #open = true;
   #failedByPostgres = false;
 
@@ -38,13 +38,14 @@ export class StatementQueue {
   enqueue<T>(work: () => Promise<T>): Promise<T> {
     if (this.over) return this.#refuse();
     // One at a time, in the callers' order: the driver has no queue of its own to rely on.
-    const sent = this.#last.then(work);
+    const sent = this.#last === undefined ? work() : this.#last.then(work);
     // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the
     // transaction, and the record statement will say so.
-    const settled = sent.then(ignore, ignore);
-    this.#last = settled;
-    this.#queued.add(settled);
-    void settled.then(() => this.#queued.delete(settled));
+    const settled = (): void => {
+      if (this.#last === last) this.#last = undefined;
+    };
+    const last = sent.then(settled, settled);
+    this.#last = last;
     return sent;
   }
 
@@ -59,7 +60,7 @@ export class StatementQueue {
    */
   async revoke(): Promise<void> {
     this.#open = false;
-    if (this.#queued.size > 0) await Promise.all(this.#queued);
+    await this.#last;
   }
 
   /** Sends at once: only for work that has been enqueued. */

@@ -6,6 +6,7 @@ import { JoinedTransaction } from './ambient/joined-transaction.ts';
 import type { Session } from './session.ts';
 import { transactionCommandIn } from './sql-commands.ts';
 import { StatementQueue, refusal } from './statement-queue.ts';
+import type { Result } from './statement-queue.ts';
 
 export interface RevocableTransaction {
   readonly tx: Transaction;
@@ -21,11 +22,6 @@ export function revocableTransaction(session: Session): RevocableTransaction {
   const queue = new StatementQueue(session);
   const joined = new JoinedTransaction(queue);
 
-  async function send(config: QueryConfig): Promise<TransactionResult<unknown>> {
-    const { rows, rowCount, command } = await joined.statement(undefined, config);
-    return { rows, rowCount, command };
-  }
-
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
     let config: QueryConfig;
     try {
@@ -33,7 +29,7 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     } catch (error) {
       return refusal(error);
     }
-    const sent = send(config);
+    const sent = joined.statement(undefined, config).then(resultOf);
     // A failed statement that nobody awaits must not end the process.
     sent.catch(ignore);
     return sent;
@@ -45,15 +41,19 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     get failedByPostgres() {
       return queue.failedByPostgres;
     },
-    async revoke() {
+    revoke() {
       const revoked = queue.revoke();
       joined.close();
-      await revoked;
+      return revoked;
     },
   };
 }
 
 function ignore(): void {}
+
+function resultOf({ rows, rowCount, command }: Result): TransactionResult<unknown> {
+  return { rows, rowCount, command };
+}
 
 /** Reads what `tx.query` was given. @throws Error for what it does not take. */
 export function configOf(statement: string | TransactionStatement, values?: readonly unknown[]): QueryConfig {

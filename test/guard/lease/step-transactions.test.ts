@@ -97,7 +97,7 @@ test('a constraint that is checked at COMMIT takes the writes with it', async ()
       })
       .catch((error: unknown) => ((thrown = error), 'went on'));
   expect((await leases.call('rerun', key)).value).toBe('went on');
-  expect(thrown).toMatchObject({ code: 'IDEMPOTENCY_TRANSACTION_ABORTED' });
+  expect(thrown).toMatchObject({ code: 'IDEMPOTENCY_TRANSACTION_BROKEN' });
   expect(await leases.effects()).toEqual([]);
 });
 

@@ -185,13 +185,13 @@ export class JoinedTransaction {
   }
 
   /** Sends a statement under the settings of its client's own connection. */
-  async #send(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
+  #send(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
     const settings = owner === undefined ? undefined : localSettings(owner);
-    if (settings !== undefined && settings !== this.#settings) {
-      await this.#queue.query({ text: settings });
+    if (settings === undefined || settings === this.#settings) return this.#queue.query(config);
+    return this.#queue.query({ text: settings }).then(() => {
       this.#settings = settings;
-    }
-    return this.#queue.query(config);
+      return this.#queue.query(config);
+    });
   }
 
   /**

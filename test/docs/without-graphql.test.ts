@@ -71,6 +71,21 @@ test('consume.ts: a message that is delivered twice is booked once', async () =>
   expect(await payments()).toEqual([{ user_id: 'ann', amount_cents: 3 }]);
 });
 
+test('joined.ts: what is written three calls down is gone with the attempt, or stays with it', async () => {
+  type Charge = (source: unknown, args: { amountCents: number }, context: Context) => Promise<unknown>;
+  const { charge } = await modules.load<{ charge: Charge }>('joined.ts');
+  const call = (fails: boolean) =>
+    idempotency.guard({ scope: 'ann', key: 'joined' }, async () => {
+      const payment = await charge(undefined, { amountCents: 4 }, { user: 'ann' } as Context);
+      if (fails) throw new Error('rolled back');
+      return payment;
+    });
+  await expect(call(true)).rejects.toThrow('rolled back');
+  expect(await payments()).toEqual([]);
+  expect((await call(false)).value).toMatchObject({ amountCents: 4 });
+  expect(await payments()).toEqual([{ user_id: 'ann', amount_cents: 4 }]);
+});
+
 describe('rest-handler.ts', () => {
   let url: string;
   let close: () => void;

@@ -1,7 +1,7 @@
 /** Transactions side by side, and within each other, on clients that know nothing of one another. */
 
-import type { Pool } from 'pg';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Pool, PoolClient } from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDatabase } from '../support/database.ts';
 import { startService } from '../support/service.ts';
 import type { PayCall, Reply, Service } from '../support/service.ts';
@@ -165,4 +165,81 @@ test('what still waits when the resolver settles is missing: the attempt fails',
   });
   expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
   expect(await amounts()).toEqual([]);
+});
+
+describe('the older of two that ends first waits for nobody', () => {
+  async function two(end: (older: PoolClient, newer: PoolClient) => Promise<unknown>): Promise<Reply> {
+    return inside(async () => {
+      const [older, newer] = [await pool.connect(), await pool.connect()];
+      await older.query('begin');
+      await older.query(INSERT, [1]);
+      await newer.query('begin');
+      await newer.query('select 1');
+      await end(older, newer);
+      older.release();
+      newer.release();
+    });
+  }
+
+  test('by COMMIT, which the newer one’s COMMIT follows', async () => {
+    const reply = await two(async (older, newer) => {
+      expect((await older.query('commit')).command).toBe('COMMIT');
+      await newer.query(INSERT, [2]);
+      await newer.query('commit');
+    });
+    expect(reply.code).toBeUndefined();
+    expect(await amounts()).toEqual([1, 2]);
+  });
+
+  test('by COMMIT, where the newer one is rolled back', async () => {
+    const reply = await two(async (older, newer) => {
+      await newer.query(INSERT, [2]);
+      await older.query('commit');
+      await newer.query('rollback');
+    });
+    expect(reply.code).toBeUndefined();
+    expect(await amounts()).toEqual([1]);
+  });
+
+  test('by ROLLBACK, which takes effect behind the newer one’s', async () => {
+    const reply = await two(async (older, newer) => {
+      await newer.query(INSERT, [2]);
+      expect((await older.query('rollback')).command).toBe('ROLLBACK');
+      await newer.query('rollback');
+      await pool.query(INSERT, [3]);
+    });
+    expect(reply.code).toBeUndefined();
+    expect(await amounts()).toEqual([3]);
+  });
+
+  test('but not by ROLLBACK around what the newer one has committed', async () => {
+    const reply = await two(async (older, newer) => {
+      await newer.query(INSERT, [2]);
+      await older.query('rollback');
+      await newer.query('commit');
+    });
+    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  });
+
+  test('nor where the newer one is left open behind it: it could not be rolled back', async () => {
+    const reply = await inside(async () => {
+      const [older, newer] = [await pool.connect(), await pool.connect()];
+      for (const client of [older, newer]) await client.query('begin');
+      await older.query(INSERT, [1]);
+      await older.query('rollback');
+    });
+    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+    expect(await amounts()).toEqual([]);
+  });
+
+  test('where the newer one has only read, and is never ended', async () => {
+    const reply = await inside(async () => {
+      const [older, newer] = [await pool.connect(), await pool.connect()];
+      for (const client of [older, newer]) await client.query('begin');
+      await older.query(INSERT, [1]);
+      await older.query('commit');
+    });
+    expect(reply.code).toBeUndefined();
+    expect(await amounts()).toEqual([1]);
+  });
 });

@@ -12,6 +12,8 @@ import type { Open, Owner } from './turns.ts';
 
 interface Level extends Open {
   readonly savepoint: string;
+  /** Whether its owner has rolled it back in the midst of a newer one, with whose end it is undone. */
+  leaving: boolean;
   /** Whether its owner wrote in it. */
   wrote: boolean;
   /** How often others wrote in it, who do not expect it to be undone. */
@@ -49,8 +51,11 @@ export class JoinedTransaction {
    * all its statements are answered.
    */
   get damage(): Error | undefined {
-    // Its COMMIT was never sent, or came too late: what it wrote is half of what it meant to write.
-    return this.#damage ?? (this.#left.some(({ wrote }) => wrote) ? unfinished() : undefined);
+    // Its COMMIT was never sent, or came too late: what it wrote is half of what it meant to write. Or it was
+    // rolled back, and what it wrote in the midst of another is still there.
+    return (
+      this.#damage ?? (this.#left.some(({ wrote, leaving }) => wrote || leaving) ? unfinished() : undefined)
+    );
   }
 
   /** Whether the owner has begun a transaction that has not ended, or waits to begin one. */
@@ -67,10 +72,10 @@ export class JoinedTransaction {
         return this.statement(owner, config);
       case 'begin':
         this.#beginning.add(owner);
-        return this.#turns.take(owner, false, () => this.#begin(owner));
+        return this.#turns.take(owner, () => this.#begin(owner));
       case 'commit':
       case 'rollback':
-        return this.#turns.take(owner, false, () => this.#end(owner, command.kind));
+        return this.#turns.take(owner, () => this.#end(owner, command.kind));
       case 'granted':
         // Not as it is: Postgres refuses to hear, in a savepoint, what would change nothing.
         return this.statement(owner, { text: 'set transaction read write' });
@@ -82,7 +87,7 @@ export class JoinedTransaction {
   /** Runs a statement that is no such command. */
   statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
     if (this.#turns.newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
-    return this.#turns.take(owner, true, () => {
+    return this.#turns.take(owner, () => {
       const { newest } = this.#turns;
       if (newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
       const own = this.#turns.newestOf(owner);
@@ -99,7 +104,7 @@ export class JoinedTransaction {
       );
     }
     for (let ended = 0; ended < left; ended += 1) {
-      this.#turns.take(owner, false, () => this.#end(owner, 'rollback')).catch(ignore);
+      this.#turns.take(owner, () => this.#end(owner, 'rollback')).catch(ignore);
     }
   }
 
@@ -120,6 +125,7 @@ export class JoinedTransaction {
     const level: Level = {
       owner,
       savepoint,
+      leaving: false,
       wrote: false,
       foreign: 0,
       savepoints: new Map(),
@@ -145,10 +151,38 @@ export class JoinedTransaction {
     }
     // Postgres warns where none is open, and answers as if there had been one.
     if (level === undefined) return Promise.resolve(emptyResult(how.toUpperCase()));
-    const below = this.#turns.open.at(-2);
+    if (level !== this.#turns.newest) return this.#endInMidst(level, how);
+    const below = this.#below(level);
     const ended = this.#queue.enqueue(() => this.#endLevel(level, below, how));
     this.#turns.remove(level);
+    const { newest } = this.#turns;
+    if (newest?.leaving === true) this.#end(newest.owner, 'rollback').catch(ignore);
     return ended;
+  }
+
+  /**
+   * Ends a transaction while a newer one is open, whose end may be waiting for this one's. What it wrote becomes
+   * part of what is around it. To undo it now would undo the newer one, so that is done when that has ended.
+   */
+  #endInMidst(level: Level, how: 'commit' | 'rollback'): Promise<Result> {
+    const below = this.#below(level);
+    if (how === 'rollback') {
+      level.owner = {};
+      level.leaving = true;
+      return Promise.resolve(emptyResult('ROLLBACK'));
+    }
+    const merged = this.#queue.enqueue(async () => {
+      if (level.broken !== undefined) throw level.broken;
+      handOver(level, below);
+      return emptyResult(level.doomed ? 'ROLLBACK' : 'COMMIT');
+    });
+    this.#turns.remove(level);
+    return merged;
+  }
+
+  #below(level: Level): Level | undefined {
+    const { open } = this.#turns;
+    return open[open.indexOf(level) - 1];
   }
 
   async #endLevel(level: Level, below: Level | undefined, how: 'commit' | 'rollback'): Promise<Result> {
@@ -161,12 +195,7 @@ export class JoinedTransaction {
     // A transaction that failed commits nothing, and says so by its tag alone.
     if (failed || (how === 'rollback' && !level.doomed)) await this.#rollBackTo(level);
     const result = await this.#queue.query({ text: `release savepoint ${savepoint}` });
-    // What was not undone here would be undone with the transaction around it.
-    if (below !== undefined) {
-      if (below.owner === level.owner) below.wrote ||= level.wrote;
-      else if (level.wrote) below.foreign += 1;
-      below.foreign += level.foreign;
-    }
+    handOver(level, below);
     return tagged(result, failed || level.doomed || how === 'rollback' ? 'ROLLBACK' : 'COMMIT');
   }
 
@@ -227,6 +256,14 @@ export class JoinedTransaction {
       else level.foreign += 1;
     }
   }
+}
+
+/** What was not undone with a transaction would be undone with the one around it. */
+function handOver(level: Level, below: Level | undefined): void {
+  if (below === undefined) return;
+  if (below.owner === level.owner) below.wrote ||= level.wrote;
+  else if (level.wrote) below.foreign += 1;
+  below.foreign += level.foreign;
 }
 
 function undone(): Error {

@@ -16,7 +16,7 @@ export type Owner = object;
 
 /** An open transaction. */
 export interface Open {
-  readonly owner: Owner;
+  owner: Owner;
 }
 
 /** How long the newest may be silent before an older one speaks in its midst, rather than wait for ever. */
@@ -24,8 +24,6 @@ const PATIENCE_MS = 250;
 
 interface Waiting {
   readonly owner: Owner | undefined;
-  /** Whether it may be done in the midst of a newer transaction. */
-  readonly anywhere: boolean;
   readonly go: () => void;
 }
 
@@ -70,11 +68,8 @@ export class Turns<Level extends Open> {
     this.#goOn();
   }
 
-  /**
-   * Acts when it is the owner's turn. `anywhere`: also in the midst of a newer transaction that is silent for
-   * long. What begins or ends a transaction can't be done there.
-   */
-  take<T>(owner: Owner | undefined, anywhere: boolean, act: () => Promise<T>): Promise<T> {
+  /** Acts when it is the owner's turn, or in the midst of a newer transaction that is silent for long. */
+  take<T>(owner: Owner | undefined, act: () => Promise<T>): Promise<T> {
     const level = this.newestOf(owner);
     if (this.#queue.over || this.newest === undefined) return act();
     if (level === this.newest) {
@@ -82,7 +77,7 @@ export class Turns<Level extends Open> {
       return act();
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ owner, anywhere, go: () => void act().then(resolve, reject) });
+      this.#waiting.push({ owner, go: () => void act().then(resolve, reject) });
       void this.#watch();
     });
   }
@@ -120,7 +115,7 @@ export class Turns<Level extends Open> {
       let next = this.#takeOut(stranger);
       if (next === undefined) {
         await sleep(PATIENCE_MS, undefined, { ref: false });
-        if (silent()) next = this.#takeOut((waiting) => waiting.anywhere || stranger(waiting));
+        if (silent()) next = this.#takeOut(() => true);
       }
       next?.go();
     }

@@ -1,7 +1,7 @@
 /** What becomes of transactions that are still open when the resolver has settled, or that were never begun. */
 
 import type { Pool, PoolClient } from 'pg';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDatabase } from '../support/database.ts';
 import { startService } from '../support/service.ts';
 import type { PayCall, Service } from '../support/service.ts';
@@ -102,4 +102,54 @@ test('a client whose BEGIN failed is given back outside a transaction', async ()
   };
   expect((await service.send({ key })).code).toBeUndefined();
   expect((await amounts())[0]).toBe(1);
+});
+
+describe('a client that is released while its BEGIN waits for its turn', () => {
+  const beside = async (work: (client: PoolClient) => void): Promise<string | undefined> => {
+    act = async () => {
+      const [other, client] = [await pool.connect(), await pool.connect()];
+      await other.query('begin');
+      const written = insertOn(other, 1);
+      work(client);
+      client.release();
+      await written;
+      await other.query('commit');
+      other.release();
+      await pool.query('select 1');
+      return { id: '1', amount: 1 };
+    };
+    return (await service.send({ key })).code;
+  };
+
+  test('leaves nothing open', async () => {
+    expect(await beside((client) => void client.query('begin'))).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+    expect(service.log.at(-1)?.facts).toMatchObject({
+      cause: { message: expect.stringContaining('released inside a transaction') },
+    });
+  });
+
+  test('does no harm where its COMMIT waits, too', async () => {
+    const code = await beside((client) => {
+      void client.query('begin');
+      void insertOn(client, 2);
+      void client.query('commit');
+    });
+    expect(code).toBeUndefined();
+    expect(await amounts()).toEqual([1, 2]);
+  });
+});
+
+test('a client that is released while its COMMIT waits for its turn has ended its transaction', async () => {
+  act = async () => {
+    const [older, newer] = [await pool.connect(), await pool.connect()];
+    await older.query('begin');
+    await newer.query('begin');
+    const committed = older.query('commit');
+    older.release();
+    await newer.query('commit');
+    newer.release();
+    await committed;
+    return { id: '1', amount: 1 };
+  };
+  expect((await service.send({ key })).code).toBeUndefined();
 });

@@ -97,15 +97,9 @@ export class JoinedTransaction {
 
   /** A client is given back. What it has left open would be open for nobody. */
   release(owner: Owner, abandoned: boolean): void {
-    const left = this.#turns.open.filter((level) => level.owner === owner).length;
-    if (left > 0 && !abandoned && !this.over) {
-      this.#damage ??= new Error(
-        'A client was released inside a transaction that it had begun: neither COMMIT nor ROLLBACK was sent.',
-      );
-    }
-    for (let ended = 0; ended < left; ended += 1) {
-      this.#turns.take(owner, () => this.#end(owner, 'rollback')).catch(ignore);
-    }
+    if (!this.#beginning.has(owner) && this.#turns.newestOf(owner) === undefined) return;
+    // Behind what it has sent: that may be waiting for its turn, a BEGIN as well as the COMMIT.
+    this.#turns.take(owner, () => this.#leave(owner, abandoned)).catch(ignore);
   }
 
   /** The attempt is over, and its queue refuses: those who wait are told so. */
@@ -158,6 +152,16 @@ export class JoinedTransaction {
     const { newest } = this.#turns;
     if (newest?.leaving === true) this.#end(newest.owner, 'rollback').catch(ignore);
     return ended;
+  }
+
+  async #leave(owner: Owner, abandoned: boolean): Promise<void> {
+    const left = this.#turns.open.filter((level) => level.owner === owner);
+    if (left.length > 0 && !abandoned && !this.over) {
+      this.#damage ??= new Error(
+        'A client was released inside a transaction that it had begun: neither COMMIT nor ROLLBACK was sent.',
+      );
+    }
+    await Promise.allSettled(left.map(() => this.#end(owner, 'rollback')));
   }
 
   /**

@@ -102,7 +102,7 @@ test('COMMIT and ROLLBACK without BEGIN end nothing', async () => {
   expect(await amounts()).toEqual([1]);
 });
 
-test('COMMIT of a part that failed says ROLLBACK, as Postgres does, and the attempt goes on', async () => {
+test('COMMIT of a part that failed says ROLLBACK, as Postgres does, and the attempt fails: libraries do not read it', async () => {
   const reply = await inside(async () => {
     await pool.query(insert, [1]);
     const client = await pool.connect();
@@ -113,8 +113,11 @@ test('COMMIT of a part that failed says ROLLBACK, as Postgres does, and the atte
     expect((await client.query('commit')).command).toBe('ROLLBACK');
     client.release();
   });
-  expect(reply.code).toBeUndefined();
-  expect(await amounts()).toEqual([1]);
+  expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  expect(service.log.at(-1)?.facts).toMatchObject({
+    cause: { message: expect.stringContaining('COMMIT was sent for a transaction in which a statement') },
+  });
+  expect(await amounts()).toEqual([]);
 });
 
 test('parts within parts, on one client and with savepoints of its own', async () => {

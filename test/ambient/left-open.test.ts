@@ -104,6 +104,19 @@ test('a client whose BEGIN failed is given back outside a transaction', async ()
   expect((await amounts())[0]).toBe(1);
 });
 
+test('one that failed, was passed over by others and is never ended fails the attempt: it may have written', async () => {
+  act = async () => {
+    const client = await pool.connect();
+    await client.query('begin');
+    await insertOn(client, 1);
+    await client.query('select 1 / 0').catch(() => {});
+    await pool.query('insert into payments (amount) values (2)');
+    return { id: '1', amount: 1 };
+  };
+  expect((await service.send({ key })).code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  expect(await amounts()).toEqual([]);
+});
+
 describe('a client that is released while its BEGIN waits for its turn', () => {
   const beside = async (work: (client: PoolClient) => void): Promise<string | undefined> => {
     act = async () => {

@@ -85,6 +85,24 @@ test('a resolver that swallows the error of a statement', async () => {
   expect(kinds(error)).toEqual(['lost payments emails']);
 });
 
+test('a resolver that swallows it inside a transaction of a library, whose COMMIT then says ROLLBACK', async () => {
+  shop.charge = async ({ insert }) => {
+    const client = await shop.idempotency.pool.connect();
+    await client.query('begin');
+    const id = await insert(client);
+    await client.query('insert into payments (id) values ($1)', [id]).catch(() => {});
+    await client.query('commit');
+    client.release();
+    shop.outbox.push('receipt');
+    return id;
+  };
+  const error = await shop.caught();
+  expect(error.message).toMatch(
+    /TRANSACTION_BROKEN: COMMIT was sent for a transaction in which a statement had failed/,
+  );
+  expect(kinds(error)).toEqual(['lost payments emails']);
+});
+
 test('a write that nobody awaits, and that comes to the transaction too late', async () => {
   let answered = deferred();
   shop.charge = async ({ attempt, insert }) => {

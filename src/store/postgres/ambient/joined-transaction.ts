@@ -52,10 +52,9 @@ export class JoinedTransaction {
    */
   get damage(): Error | undefined {
     // Its COMMIT was never sent, or came too late: what it wrote is half of what it meant to write. Or it was
-    // rolled back, and what it wrote in the midst of another is still there.
-    return (
-      this.#damage ?? (this.#left.some(({ wrote, leaving }) => wrote || leaving) ? unfinished() : undefined)
-    );
+    // rolled back: with what it wrote, because others went on, or without what it wrote in the midst of another.
+    const missing = this.#left.some(({ wrote, leaving, doomed }) => wrote || leaving || doomed);
+    return this.#damage ?? (missing ? unfinished() : undefined);
   }
 
   /** Whether the owner has begun a transaction that has not ended, or waits to begin one. */
@@ -177,6 +176,7 @@ export class JoinedTransaction {
     }
     const merged = this.#queue.enqueue(async () => {
       if (level.broken !== undefined) throw level.broken;
+      if (level.doomed) this.#damage ??= swallowed();
       handOver(level, below);
       return emptyResult(level.doomed ? 'ROLLBACK' : 'COMMIT');
     });
@@ -196,7 +196,9 @@ export class JoinedTransaction {
       return emptyResult('ROLLBACK');
     }
     const { failed } = this.#queue.session;
-    // A transaction that failed commits nothing, and says so by its tag alone.
+    // A transaction that failed commits nothing, and says so by its tag alone, which libraries don't read: to the
+    // resolver it is a success.
+    if (how === 'commit' && (failed || level.doomed)) this.#damage ??= swallowed();
     if (failed || (how === 'rollback' && !level.doomed)) await this.#rollBackTo(level);
     const result = await this.#queue.query({ text: `release savepoint ${savepoint}` });
     handOver(level, below);
@@ -273,6 +275,12 @@ function handOver(level: Level, below: Level | undefined): void {
 function undone(): Error {
   return new Error(
     'A transaction was rolled back in which others had written, at the same time or without its handle: their writes would be lost. Write through the handle of the transaction, or await one part before the next begins.',
+  );
+}
+
+function swallowed(): Error {
+  return new Error(
+    'COMMIT was sent for a transaction in which a statement had failed: it was rolled back. Let the error of a statement through, or put the statement that may fail into a transaction of its own.',
   );
 }
 

@@ -13,6 +13,7 @@ export class StatementQueue {
   /** Settles with the last of those that are queued; `undefined` where none is. Never rejects. */
   #last: Promise<void> | undefined;
   #open = true;
+  #died = false;
   #failedByPostgres = false;
 
   constructor(session: Session) {
@@ -59,6 +60,8 @@ export class StatementQueue {
    * resolver left behind unawaited would run after the COMMIT, or in the next request's transaction.
    */
   async revoke(): Promise<void> {
+    // Of an attempt that ends because its session died, nobody is told that its resolver was at fault.
+    if (this.#open) this.#died = this.session.dead;
     this.#open = false;
     await this.#last;
   }
@@ -77,10 +80,11 @@ export class StatementQueue {
   }
 
   #refuse(): Promise<never> {
-    if (!this.#open) publish({ type: 'postgres', event: 'late-statement' });
+    const died = this.#open || this.#died;
+    if (!died) publish({ type: 'postgres', event: 'late-statement' });
     return refusal(
       new Error(
-        this.#open
+        died
           ? 'The transaction is over: its session died.'
           : 'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
       ),

@@ -243,3 +243,27 @@ describe('the older of two that ends first waits for nobody', () => {
     expect(await amounts()).toEqual([1]);
   });
 });
+
+describe('a savepoint that is rolled back in the midst of another’s transaction', () => {
+  const beside = (of: 'tx' | 'a client', statement: string): Promise<Reply> =>
+    inside(async ({ tx }) => {
+      const [client, newer] = [await pool.connect(), await pool.connect()];
+      const older: { query(text: string): Promise<unknown> } = of === 'tx' ? tx : client;
+      await client.query(of === 'tx' ? 'select 1' : 'begin');
+      await newer.query('begin');
+      await older.query('savepoint part');
+      await newer.query(statement);
+      await older.query('rollback to savepoint part');
+      await newer.query('commit');
+      await client.query('commit');
+    });
+
+  test.each(['tx', 'a client'] as const)('fails the attempt where the other had written: %s', async (of) => {
+    const reply = await beside(of, 'insert into payments (amount) values (1)');
+    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  });
+
+  test.each(['tx', 'a client'] as const)('does no harm where the other had only read: %s', async (of) => {
+    expect((await beside(of, 'select 1')).code).toBeUndefined();
+  });
+});

@@ -2,9 +2,9 @@
 
 import type { QueryConfig } from 'pg';
 import { readsOnly } from '../sql-commands.ts';
-import { FAILED_TRANSACTION } from '../sqlstate.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
+import { aborted, releasedInside, swallowed, undone, unfinished } from './joined-errors.ts';
 import { localSettings } from './session-settings.ts';
 import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
 import { Turns } from './turns.ts';
@@ -90,7 +90,10 @@ export class JoinedTransaction {
       const { newest } = this.#turns;
       if (newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
       const own = this.#turns.newestOf(owner);
-      return this.#queue.enqueue(() => this.#query(newest, own, owner, config));
+      // Looked up now: those that end behind it will be no more when it is sent.
+      const inMidstOf =
+        own === newest ? [] : this.#turns.open.slice(own && this.#turns.open.indexOf(own) + 1);
+      return this.#queue.enqueue(() => this.#query(newest, own, inMidstOf, owner, config));
     });
   }
 
@@ -156,9 +159,7 @@ export class JoinedTransaction {
   async #leave(owner: Owner, abandoned: boolean): Promise<void> {
     const left = this.#turns.open.filter((level) => level.owner === owner);
     if (left.length > 0 && !abandoned && !this.over) {
-      this.#damage ??= new Error(
-        'A client was released inside a transaction that it had begun: neither COMMIT nor ROLLBACK was sent.',
-      );
+      this.#damage ??= releasedInside();
     }
     await Promise.allSettled(left.map(() => this.#end(owner, 'rollback')));
   }
@@ -209,13 +210,14 @@ export class JoinedTransaction {
   async #query(
     newest: Level,
     own: Level | undefined,
+    inMidstOf: readonly Level[],
     owner: Owner | undefined,
     config: QueryConfig,
   ): Promise<Result> {
     if (own?.doomed === true) throw aborted();
     if (own !== newest) await this.#passOver(newest);
     const result = await this.#send(owner, config);
-    this.#note(newest, own === newest, config.text);
+    this.#note(newest, inMidstOf, config.text);
     return result;
   }
 
@@ -248,18 +250,20 @@ export class JoinedTransaction {
   }
 
   /** Keeps an account of who wrote what would be undone with what. */
-  #note(level: Level, own: boolean, text: string): void {
-    const savepoint = own ? savepointCommandOf(text) : undefined;
+  #note(newest: Level, inMidstOf: readonly Level[], text: string): void {
+    const own = inMidstOf.length === 0;
+    const savepoint = savepointCommandOf(text);
     if (savepoint?.kind === 'set') {
-      level.savepoints.set(savepoint.name, level.foreign);
+      if (own) newest.savepoints.set(savepoint.name, newest.foreign);
     } else if (savepoint?.kind === 'rollback') {
-      const before = level.savepoints.get(savepoint.name) ?? level.foreign;
-      if (level.foreign > before) this.#damage ??= undone();
-      level.foreign = before;
+      const before = (own ? newest.savepoints.get(savepoint.name) : undefined) ?? newest.foreign;
+      const others = inMidstOf.some(({ wrote, foreign }) => wrote || foreign > 0);
+      if (others || newest.foreign > before) this.#damage ??= undone();
+      newest.foreign = before;
       this.#settings = undefined;
     } else if (!readsOnly(text)) {
-      if (own) level.wrote = true;
-      else level.foreign += 1;
+      if (own) newest.wrote = true;
+      else newest.foreign += 1;
     }
   }
 }
@@ -270,32 +274,6 @@ function handOver(level: Level, below: Level | undefined): void {
   if (below.owner === level.owner) below.wrote ||= level.wrote;
   else if (level.wrote) below.foreign += 1;
   below.foreign += level.foreign;
-}
-
-function undone(): Error {
-  return new Error(
-    'A transaction was rolled back in which others had written, at the same time or without its handle: their writes would be lost. Write through the handle of the transaction, or await one part before the next begins.',
-  );
-}
-
-function swallowed(): Error {
-  return new Error(
-    'COMMIT was sent for a transaction in which a statement had failed: it was rolled back. Let the error of a statement through, or put the statement that may fail into a transaction of its own.',
-  );
-}
-
-function unfinished(): Error {
-  return new Error(
-    'The resolver settled while a transaction that it had begun was open: neither COMMIT nor ROLLBACK had been sent. Await every transaction before the resolver returns.',
-  );
-}
-
-/** What Postgres says to whoever goes on in a transaction that has failed. */
-function aborted(): Error {
-  return Object.assign(
-    new Error('current transaction is aborted, commands ignored until end of transaction block'),
-    { code: FAILED_TRANSACTION, severity: 'ERROR' },
-  );
 }
 
 function tagged(result: Result, command: string): Result {

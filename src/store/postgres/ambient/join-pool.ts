@@ -7,7 +7,7 @@ import type { Ambient } from './ambient.ts';
 import { attemptClient } from './attempt-client.ts';
 import { failedQuery, joinedQuery } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
-import { joinedClientClass } from './joined-client.ts';
+import { giveBack, joinedClientClass } from './joined-client.ts';
 import type { ClientClass } from './joined-client.ts';
 
 /** Parts of `pg`'s pool that its types leave out. */
@@ -45,6 +45,7 @@ export function joinPool<T extends Pool>(
   const clientClass = internals.Client;
   // What is lent outside may be used inside: by whoever keeps a client, or makes one in the context function.
   if (clientsJoin) internals.Client = joinedClientClass(clientClass, ambient);
+  pool.on('release', (error: unknown, client) => giveBack(client, Boolean(error)));
   const own = (pool.options as { readonly types?: CustomTypesConfig }).types;
   const types = new TypeOverrides(own) as unknown as CustomTypesConfig;
   const query = pool.query.bind(pool) as (...args: QueryArguments) => unknown;

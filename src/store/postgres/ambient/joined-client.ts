@@ -8,6 +8,15 @@ import { failedQuery, joinedQuery, textOf } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
 import type { JoinedTransaction } from './joined-transaction.ts';
 import { noteSettings } from './session-settings.ts';
+import { transactionCommandOf } from './transaction-command.ts';
+
+/** What is done when a client's pool gets it back. */
+const givenBack = new WeakMap<object, (destroyed: boolean) => void>();
+
+/** The client was given back to its pool: the next one must not find the transaction that was begun on it. */
+export function giveBack(client: object, destroyed: boolean): void {
+  givenBack.get(client)?.(destroyed);
+}
 
 /** A class of clients: pg's own, or one that extends it. */
 export type ClientClass = new (...args: never[]) => Client;
@@ -21,6 +30,14 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
   const Base = base as unknown as new (...args: unknown[]) => Client;
   class JoinedClient extends Base {
     #begunIn: JoinedTransaction | undefined;
+
+    constructor(...args: unknown[]) {
+      super(...args);
+      givenBack.set(this, (destroyed) => {
+        this.#begunIn?.release(this, destroyed);
+        this.#begunIn = undefined;
+      });
+    }
 
     override query(...args: unknown[]): never {
       return this.#query(args) as never;
@@ -57,7 +74,9 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
       // It may have waited for its turn, and have ended since.
       const begun = this.#begunIn?.isOpen(this) === true ? this.#begunIn : undefined;
       if (begun !== undefined) {
-        if (joined === undefined || joined === begun) return begun;
+        // Nobody goes on there with BEGIN: a pool that is not pg's has lent the client to the next one.
+        const anew = begun.over && joined === undefined && beginsTransaction(text);
+        if (!anew && (joined === undefined || joined === begun)) return begun;
         // Prevents that one call's writes are undone with another's: several use this client at the same time.
         if (!begun.over) {
           throw new Error(
@@ -87,4 +106,8 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
     }
   }
   return JoinedClient as unknown as T;
+}
+
+function beginsTransaction(text: string | undefined): boolean {
+  return text !== undefined && transactionCommandOf(text)?.kind === 'begin';
 }

@@ -184,12 +184,31 @@ describe('what would lose a write of which somebody was told that it is done fai
     expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
   });
 
+  test.each([
+    'select pay_for(1)',
+    'select * from public.pay_for(1)',
+    'with paid as (select "pay_for" (1)) select count(*) from paid',
+  ])('a part that is rolled back around a function that others called: %s', async (text) => {
+    await pool.query(
+      `create or replace function pay_for(amount integer) returns void language sql as 'insert into payments (amount) values (amount)'`,
+    );
+    const reply = await inside(async () => {
+      const client = await pool.connect();
+      await client.query('begin');
+      await pool.query(text);
+      await client.query('rollback');
+      client.release();
+    });
+    expect(reply.code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  });
+
   test('but not a part that is rolled back around a read of others, or destroyed by its owner', async () => {
     const reply = await inside(async () => {
       const client = await pool.connect();
       await client.query('begin');
       await client.query(insert, [1]);
       await pool.query('select count(*) from payments');
+      await pool.query('select coalesce(max(amount), 0) as most from (select * from payments) as paid');
       client.release(new Error('the library gives it up'));
       await pool.query(insert, [2]);
     });

@@ -46,15 +46,23 @@ const READING = new Set([
 ]);
 
 /**
- * Whether the text only reads, as far as its words tell: a function that is selected may still write.
+ * Whether the text only reads, as far as its words tell. A function of the application's that is selected may
+ * write, so only those of Postgres read.
  */
 export function readsOnly(text: string): boolean {
   for (const words of statementHeads(text, Number.POSITIVE_INFINITY)) {
     if (words.length > 0 && !READING.has(words[0]!)) return false;
     if (words.some((word) => WRITING.has(word))) return false;
   }
+  for (const [, name] of text.matchAll(CALLED)) if (!READING_FUNCTION.test(name!)) return false;
   return true;
 }
+
+/** A function whose answer is all that is selected, or selected from: those that write are called so. */
+const CALLED = /\b(?:select|from)\s+((?:[\w$"]+\.)?[\w$"]+)\s*\(/gi;
+
+const READING_FUNCTION =
+  /^(?:pg_catalog\.)?(?:abs|age|all|any_value|array\w*|avg|bool_\w+|cast|ceil|clock_timestamp|coalesce|concat\w*|count|curr\w+|date_\w+|dense_rank|distinct|every|exists|extract|first_value|floor|format|gen_random_uuid|generate_series|greatest|json\w*|lag|last\w*|lateral|lead|least|length|lower|max|md5|min|nextval|now|nullif|only|percentile_\w+|pg_\w+|random|rank|regexp_\w+|round|row\w*|set_config|setval|statement_timestamp|string_agg|substring|sum|to_\w+|transaction_timestamp|trim|txid_\w+|unnest|upper|version)$/i;
 
 /** Whether the text has a command whose effect outlives the transaction: SET without LOCAL, LISTEN and their kin. */
 export function changesSession(text: string): boolean {

@@ -212,8 +212,8 @@ export const mutations = [
     edits: [
       {
         file: 'src/store/postgres/statement-queue.ts',
-        find: /this\.#open = false;\s*await this\.#last;/,
-        replace: 'this.#open = false;',
+        find: 'return this.#last ?? settled;',
+        replace: 'return settled;',
       },
     ],
     test: promises,

@@ -42,10 +42,10 @@ export class StatementQueue {
     const sent = this.#last === undefined ? work() : this.#last.then(work);
     // Heard here too: a failed statement that nobody awaits must not end the process. It has failed the
     // transaction, and the record statement will say so.
-    const settled = (): void => {
+    const over = (): void => {
       if (this.#last === last) this.#last = undefined;
     };
-    const last = sent.then(settled, settled);
+    const last = sent.then(over, over);
     this.#last = last;
     return sent;
   }
@@ -100,3 +100,5 @@ export function refusal(reason: unknown): Promise<never> {
 }
 
 function ignore(): void {}
+
+const settled = Promise.resolve();

@@ -59,11 +59,11 @@ export class StatementQueue {
    * Refuses further statements, and resolves when those already queued have finished. Without it, what a
    * resolver left behind unawaited would run after the COMMIT, or in the next request's transaction.
    */
-  async revoke(): Promise<void> {
+  revoke(): Promise<void> {
     // Of an attempt that ends because its session died, nobody is told that its resolver was at fault.
     if (this.#open) this.#died = this.session.dead;
     this.#open = false;
-    await this.#last;
+    return this.#last ?? settled;
   }
 
   /** Sends at once: only for work that has been enqueued. */

@@ -61,3 +61,11 @@ test.each(['57P01', '08006', '25P03'])('%s says nothing of the statement that wa
 test.each(['40001', '40P01', '57014', '08006'])('%s is Postgres’s doing', (code) => {
   expect(isCausedByServer(wrapped({ cause: { code } }))).toBe(true);
 });
+
+test('a connection that `pg` has lost is Postgres’s doing; one to others is not', () => {
+  const lost = new Error('Connection terminated unexpectedly');
+  expect(isCausedByServer(wrapped({ cause: lost }))).toBe(true);
+  expect(
+    isCausedByServer(wrapped({ cause: { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED' } })),
+  ).toBe(false);
+});

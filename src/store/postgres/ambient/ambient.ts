@@ -1,7 +1,7 @@
 /** Which attempt's transaction the running code belongs to, however deep it was called. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { JoinedTransaction } from './joined-transaction.ts';
+import type { Joinable } from './joinable.ts';
 
 const OUTSIDE = Symbol('outside');
 
@@ -17,9 +17,9 @@ export class TooLateToJoin extends Error {
 }
 
 export class Ambient {
-  #storage: AsyncLocalStorage<JoinedTransaction | typeof OUTSIDE> | undefined;
+  #storage: AsyncLocalStorage<Joinable | typeof OUTSIDE> | undefined;
   /** Those that began before anybody asked to keep track, and are not over. */
-  readonly #untracked = new Set<JoinedTransaction>();
+  readonly #untracked = new Set<Joinable>();
 
   /** Begins to keep track. Before, an attempt costs next to nothing here: nobody has a pool that could join it. */
   observe(): void {
@@ -32,7 +32,7 @@ export class Ambient {
    * @throws Error while it cannot be told, because an attempt is under way that began untracked: its writes
    * would commit without its record.
    */
-  get current(): JoinedTransaction | undefined {
+  get current(): Joinable | undefined {
     const current = this.#storage?.getStore();
     if (current === OUTSIDE) return undefined;
     if (current === undefined && this.#untracked.size > 0) {
@@ -42,14 +42,14 @@ export class Ambient {
   }
 
   /** Runs work inside the transaction. */
-  enter<T>(transaction: JoinedTransaction, work: () => T): T {
+  enter<T>(transaction: Joinable, work: () => T): T {
     if (this.#storage !== undefined) return this.#storage.run(transaction, () => begun(work()));
     this.#untracked.add(transaction);
     return work();
   }
 
   /** The transaction is over. */
-  forget(transaction: JoinedTransaction): void {
+  forget(transaction: Joinable): void {
     this.#untracked.delete(transaction);
   }
 

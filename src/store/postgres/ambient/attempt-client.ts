@@ -5,13 +5,13 @@ import type { CustomTypesConfig, PoolClient } from 'pg';
 import { joinedQuery } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
 import type { ClientClass } from './joined-client.ts';
-import type { JoinedTransaction } from './joined-transaction.ts';
+import type { Joinable } from './joinable.ts';
 
 /** Makes a client that is of the given class to whoever asks, and whose every statement is the attempt's. */
 export function attemptClient(
   clientClass: ClientClass,
   types: CustomTypesConfig,
-  transaction: JoinedTransaction,
+  transaction: Joinable,
 ): PoolClient {
   // Not constructed: a client's constructor makes the socket that this one is never to have.
   const client = Object.create(clientClass.prototype as object) as PoolClient;

@@ -2,11 +2,10 @@
 
 import type { Client, CustomTypesConfig } from 'pg';
 import { changesSessionOnly } from '../sql-commands.ts';
-import { RefusedJoin } from '../runner/refused-join.ts';
 import type { Ambient } from './ambient.ts';
 import { failedQuery, joinedQuery, textOf } from './joined-query.ts';
 import type { QueryArguments } from './joined-query.ts';
-import type { JoinedTransaction } from './joined-transaction.ts';
+import type { Joinable } from './joinable.ts';
 import { noteSettings } from './session-settings.ts';
 import { transactionCommandOf } from './transaction-command.ts';
 
@@ -29,7 +28,7 @@ export type ClientClass = new (...args: never[]) => Client;
 export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambient): T {
   const Base = base as unknown as new (...args: unknown[]) => Client;
   class JoinedClient extends Base {
-    #begunIn: JoinedTransaction | undefined;
+    #begunIn: Joinable | undefined;
 
     constructor(...args: unknown[]) {
       super(...args);
@@ -69,7 +68,7 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
       }
     }
 
-    #transactionFor(text: string | undefined): JoinedTransaction | undefined {
+    #transactionFor(text: string | undefined): Joinable | undefined {
       const joined = ambient.current;
       // It may have waited for its turn, and have ended since.
       const begun = this.#begunIn?.isOpen(this) === true ? this.#begunIn : undefined;
@@ -90,7 +89,7 @@ export function joinedClientClass<T extends ClientClass>(base: T, ambient: Ambie
       // In a transaction that was begun before the attempt, its writes would not commit with the record.
       if (status === 'T' || status === 'E') {
         // Where a library owns the attempt's transaction, it is this one.
-        if (joined instanceof RefusedJoin) return undefined;
+        if (joined.ownedByLibrary) return undefined;
         throw new Error(
           'This client is in a transaction that was begun before the guarded call: what it writes would not commit together with the record. Begin the transaction inside the call.',
         );

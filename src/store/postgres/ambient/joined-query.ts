@@ -3,7 +3,7 @@
 import type { CustomTypesConfig, QueryConfig } from 'pg';
 import type { Result } from '../statement-queue.ts';
 import { refusal } from '../statement-queue.ts';
-import type { JoinedTransaction } from './joined-transaction.ts';
+import type { Joinable } from './joinable.ts';
 import type { Owner } from './turns.ts';
 
 /** What `client.query` is called with. */
@@ -13,7 +13,7 @@ type Callback = (error: unknown, result?: Result) => void;
 
 /** Answers a call of `client.query` from an attempt's transaction. `types` are the client's own parsers. */
 export function joinedQuery(
-  transaction: JoinedTransaction,
+  transaction: Joinable,
   owner: Owner,
   types: CustomTypesConfig,
   args: QueryArguments,
@@ -53,7 +53,7 @@ export function textOf([statement]: QueryArguments): string | undefined {
 }
 
 function run(
-  transaction: JoinedTransaction,
+  transaction: Joinable,
   owner: Owner,
   types: CustomTypesConfig,
   args: QueryArguments,

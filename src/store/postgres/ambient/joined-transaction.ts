@@ -4,6 +4,7 @@ import type { QueryConfig } from 'pg';
 import { readsOnly } from '../sql-commands.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
+import type { Joinable } from './joinable.ts';
 import { aborted, releasedInside, swallowed, undone, unfinished } from './joined-errors.ts';
 import { localSettings } from './session-settings.ts';
 import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
@@ -26,7 +27,8 @@ interface Level extends Open {
   doomed: boolean;
 }
 
-export class JoinedTransaction {
+export class JoinedTransaction implements Joinable {
+  readonly ownedByLibrary = false;
   readonly #queue: StatementQueue;
   readonly #turns: Turns<Level>;
   readonly #beginning = new Set<Owner>();
@@ -57,13 +59,11 @@ export class JoinedTransaction {
     return this.#damage ?? (missing ? unfinished() : undefined);
   }
 
-  /** Whether the owner has begun a transaction that has not ended, or waits to begin one. */
   isOpen(owner: Owner): boolean {
     const level = this.#turns.newestOf(owner);
     return this.#beginning.has(owner) || (level !== undefined && level.broken === undefined);
   }
 
-  /** Runs what a client was given: a statement, or a command that begins or ends a transaction. */
   run(owner: Owner, config: QueryConfig): Promise<Result> {
     const command = transactionCommandOf(config.text);
     switch (command?.kind) {

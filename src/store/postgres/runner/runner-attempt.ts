@@ -11,7 +11,7 @@ import { broken, commitRecord, commitUnrecorded, endedEarly, rollBack } from './
 import type { CommitContext } from './library-commit.ts';
 import { isCausedByServer, sqlStateWithin } from './library-errors.ts';
 import { libraryHandle } from './library-handle.ts';
-import { RefusedJoin } from './refused-join.ts';
+import { refusedJoin } from './refused-join.ts';
 import { MARKER, restoreThrough } from './runner-statements.ts';
 
 export interface RunnerAttemptContext extends Omit<CommitContext, 'ask'> {
@@ -43,7 +43,7 @@ interface Marked {
 export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt {
   const { call, transaction, token, commitTimeout } = context;
   const handle = libraryHandle(transaction);
-  const refused = new RefusedJoin();
+  const refused = refusedJoin();
   const committing: CommitContext = { ...context, ask };
   let death: Error | undefined;
   let over = false;

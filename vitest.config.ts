@@ -5,6 +5,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
+/** Those that start dozens of processes, and take minutes: vitest.long.config.ts. */
+export const long = ['test/faults/lease/**/*.test.ts', 'test/examples/*.test.ts'];
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -21,7 +24,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     // These need each example installed and built: vitest.examples.config.ts.
-    exclude: [...configDefaults.exclude, 'test/examples/libraries/**'],
+    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', ...long],
     globalSetup: ['test/support/servers.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     pool: 'forks',

@@ -81,6 +81,17 @@ test('what is set inside the attempt holds from there on, also when a part is ro
   expect(await show(client, 'search_path')).toEqual({ value: '"$user", public' });
 });
 
+test('a comment behind a setting takes no other one with it', async () => {
+  const client = await connected();
+  await client.query('set search_path to tenant -- of this customer');
+  await client.query(`set "app.user" = 'seven'`);
+  const reply = await inside(async () => {
+    expect(await show(client, 'search_path')).toEqual({ value: 'tenant' });
+    expect(await show(client, 'app.user')).toEqual({ value: 'seven' });
+  });
+  expect(reply.code).toBeUndefined();
+});
+
 test('each of two clients has its own', async () => {
   const [first, second] = [await connected(), await connected()];
   await first.query('set search_path to tenant');

@@ -18,7 +18,8 @@ export function noteSettings(client: object, text: string): void {
 /** The client's settings as one text; `undefined` where it has none. */
 export function localSettings(client: object): string | undefined {
   const own = settings.get(client);
-  return own === undefined || own.size === 0 ? undefined : [...own.values()].join('; ');
+  // On lines of their own: one may end with a comment, which would take the next one with it.
+  return own === undefined || own.size === 0 ? undefined : [...own.values()].join('\n; ');
 }
 
 const NAME = /^(?:time\s+zone|session\s+authorization|"[^"]*"(?:\."[^"]*")*|[\w.$]+)/i;

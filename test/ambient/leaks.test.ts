@@ -218,3 +218,17 @@ test('a transaction that its attempt left open gets a clear error from COMMIT, a
   lent!.release();
   expect((await pool.query('select from marks where request = 7001')).rowCount).toBe(0);
 });
+
+test('a client that the library’s own pool lent outside is nobody’s when it is given back', async () => {
+  const lent = await pool.connect();
+  act = async () => {
+    await lent.query('begin');
+    return { id: '1', amount: 1 };
+  };
+  await service.send({ key: 'given-back' });
+  lent.release();
+  const clients = await Promise.all(Array.from({ length: pool.idleCount || 1 }, () => pool.connect()));
+  for (const client of clients) expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  expect(clients).toContain(lent);
+  for (const client of clients) client.release();
+});

@@ -9,6 +9,7 @@ import type { PoolConfig } from 'pg';
 import { StoreUnavailableError } from '../port.ts';
 import type { Origin } from '../port.ts';
 import type { Ambient } from './ambient/ambient.ts';
+import { relayEvents } from './ambient/relay-events.ts';
 import { Session, cut } from './session.ts';
 
 export interface PoolSettings {
@@ -60,7 +61,7 @@ export class Pools {
       this.#attempts = this.#own(config);
       this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
       this.#owned = [this.#attempts, this.#reserved];
-      if ('pool' in source) for (const pool of this.#owned) relayEvents(pool, source.pool);
+      if ('pool' in source) for (const pool of this.#owned) relayEvents(pool, source.pool, EVENTS);
     }
   }
 
@@ -197,14 +198,8 @@ function configOf(
   return { ...options, password: options.password, max: options.max! } as PoolConfig & { max: number };
 }
 
+/** What the caller does with every connection of its pool is done with those of the attempts as well. */
 const EVENTS = ['connect', 'acquire', 'release', 'remove'] as const;
-
-/** What the caller does with every connection of its pool is done with these as well. */
-function relayEvents(from: Pool, to: Pool): void {
-  for (const event of EVENTS) {
-    from.on(event as 'connect', (...about) => void to.emit(event as 'connect', ...about));
-  }
-}
 
 /** Those who ask in the same turn count as waiting, although there is a connection for them. */
 function freeIn(pool: Pool): number {

@@ -6,6 +6,7 @@ import type { Ambient } from './ambient.ts';
 import { joinPool } from './join-pool.ts';
 import { joinedClientClass } from './joined-client.ts';
 import type { ClientClass } from './joined-client.ts';
+import { relayEvents } from './relay-events.ts';
 
 type Connected = Parameters<Pool['connect']>[0];
 
@@ -27,7 +28,11 @@ export class OwnPool extends Pool {
     this.on('error', () => {});
     const { Client } = this as unknown as { readonly Client: ClientClass };
     const within = { ...config, Client: joinedClientClass(Client, ambient) };
-    this.#within = () => this.#relayed(new Pool(within));
+    this.#within = () => {
+      const inner = new Pool(within);
+      relayEvents(inner, this, EVENTS);
+      return inner;
+    };
     for (const count of COUNTS) {
       Object.defineProperty(this, count, { get: () => this.#inner?.[count] ?? 0, configurable: true });
     }
@@ -59,11 +64,4 @@ export class OwnPool extends Pool {
     const connect = Pool.prototype.connect.bind(inner) as (given?: Connected) => Promise<PoolClient> | void;
     return connect(callback);
   };
-
-  #relayed(inner: Pool): Pool {
-    for (const event of EVENTS) {
-      inner.on(event as 'connect', (client) => void this.emit(event as 'connect', client));
-    }
-    return inner;
-  }
 }

@@ -77,6 +77,41 @@ const command: fc.Arbitrary<Command> = fc.record({
   again: fc.boolean(),
 });
 
+const HOLDER = 1;
+const OWN = 4;
+const one = (kind: Command['kind'], more: Partial<Command> = {}): Command => ({
+  kind,
+  fence: OWN,
+  seen: OWN,
+  flag: true,
+  step: 'one',
+  outcome: 0,
+  minutes: 180,
+  again: false,
+  ...more,
+});
+const claim = one('claim', { fence: HOLDER });
+const byAnother = (kind: Command['kind']): Command => one(kind, { fence: HOLDER + 1, seen: HOLDER + 1 });
+const completion = one('complete', { again: true });
+
+/** Holders do what they may, and others try the same. */
+const EXAMPLES: [Command[], boolean][] = [
+  [
+    [
+      claim,
+      byAnother('claim'),
+      byAnother('renew'),
+      one('renew'),
+      byAnother('record-step'),
+      one('record-step'),
+    ],
+    false,
+  ],
+  [[claim, byAnother('complete'), completion, one('age'), one('age'), one('age'), one('sweep')], false],
+  [[claim, byAnother('release'), one('release'), claim, byAnother('abandon'), one('abandon')], false],
+  [[claim, byAnother('take-over'), one('sweep'), one('age'), one('take-over', { fence: 2 })], false],
+];
+
 /** What the state machine says, on a clock that only `age` moves. */
 interface Model {
   row: Row | undefined;
@@ -105,7 +140,8 @@ test('drawn at random', { timeout: 60_000 }, async () => {
         }
       }
     }),
-    { numRuns: 70 },
+    // Each kind accepted and refused at least once, whatever is drawn.
+    { numRuns: 70, examples: EXAMPLES },
   );
   const kinds = ['claim', 'take-over', 'renew', 'record-step', 'complete', 'release', 'abandon', 'sweep'];
   expect([...covered].toSorted()).toEqual(

@@ -103,24 +103,42 @@ test('schema/README.md has the columns of every table, with their types', async 
   }
 });
 
-test('CONTRIBUTING.md has the import law that lint enforces', () => {
+test.each([
+  { column: 'room', folder: 'src' },
+  { column: 'room of the client', folder: 'src/client' },
+])('CONTRIBUTING.md has the import law that lint enforces in $folder', ({ column, folder }) => {
   const config = JSON.parse(readFileSync(`${root}.oxlintrc.json`, 'utf8')) as LintConfig;
-  const rows = tableAfter(readDocument('CONTRIBUTING.md'), ['room', 'what it knows', 'imports from']);
+  const rows = tableAfter(readDocument('CONTRIBUTING.md'), [column, 'what it knows', 'imports from']);
   const rooms = rows.map(([room]) => plain(room!).replace('/', ''));
-  const folders = readdirSync(`${root}src`, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const folders = readdirSync(root + folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   expect(rooms.toSorted()).toEqual(folders.map(({ name }) => name).toSorted());
   const actual = rows.map(([room, , allowed]) => [
     plain(room!).replace('/', ''),
     allowed === '–' ? [] : plain(allowed!).split(', ').toSorted(),
   ]);
   const expected = rooms.map((room) => {
-    const forbidden = forbiddenIn(config, room);
+    const forbidden = room === 'client' ? rooms : forbiddenIn(config, `${folder}/${room}`);
     return [room, rooms.filter((other) => other !== room && !forbidden.includes(other)).toSorted()];
   });
   expect(actual).toEqual(expected);
   // From the top: nobody imports from a room above.
   for (const [index, [, allowed]] of actual.entries()) {
     expect(rooms.slice(0, index).filter((above) => allowed!.includes(above))).toEqual([]);
+  }
+});
+
+test('lint keeps every room of the client from the server, and from Node', () => {
+  const config = JSON.parse(readFileSync(`${root}.oxlintrc.json`, 'utf8')) as LintConfig;
+  const own = config.overrides.filter(({ files }) => files[0]!.startsWith('src/client/'));
+  const rooms = readdirSync(`${root}src/client`, { withFileTypes: true }).map((entry) =>
+    entry.isDirectory() ? `src/client/${entry.name}/**/*.ts` : 'src/client/*.ts',
+  );
+  expect(new Set(own.map(({ files }) => files[0]))).toEqual(new Set(rooms));
+  for (const { files, rules } of own) {
+    const rule = rules['no-restricted-imports'] as ['error', { patterns: { group: string[] }[] }];
+    const groups = rule[1].patterns.flatMap(({ group }) => group);
+    expect(groups).toContain('node:*');
+    expect(groups).toContain(files[0] === 'src/client/*.ts' ? '../**' : '../../**');
   }
 });
 
@@ -133,8 +151,8 @@ interface LintConfig {
   }[];
 }
 
-function forbiddenIn(config: LintConfig, room: string): readonly string[] {
-  const override = config.overrides.find(({ files }) => files.includes(`src/${room}/**/*.ts`));
+function forbiddenIn(config: LintConfig, path: string): readonly string[] {
+  const override = config.overrides.find(({ files }) => files.includes(`${path}/**/*.ts`));
   const rule = override?.rules['no-restricted-imports'];
   if (!Array.isArray(rule)) return [];
   return rule[1].patterns.flatMap(({ group }) => group).map((pattern) => pattern.split('/')[1]!);

@@ -1,0 +1,49 @@
+/** Judges what came up a link: a result, or an error of the transport. */
+
+import { CombinedGraphQLErrors, ServerError, ServerParseError } from '@apollo/client/errors';
+import type { ApolloLink } from '@apollo/client';
+import { judge } from '../engine/judge.ts';
+import type { Judgement } from '../engine/judge.ts';
+import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
+import { RetryBudgetExhaustedError } from '../engine/retry-budget-exhausted-error.ts';
+
+/** Judges a result; `undefined` where the transport ended without one. */
+export function judgeResult(
+  operation: ApolloLink.Operation,
+  result: ApolloLink.Result | undefined,
+  keyed: boolean,
+): Judgement {
+  const { response } = operation.getContext() as { response?: Response };
+  return judge({ status: response?.status, headers: response?.headers, body: result, keyed });
+}
+
+export function judgeError(error: unknown, keyed: boolean): Judgement {
+  // Something below has tried already, and said how that ended.
+  if (error instanceof OutcomeUnknownError || error instanceof RetryBudgetExhaustedError) {
+    return { kind: 'refusal' };
+  }
+  if (ServerError.is(error) || ServerParseError.is(error)) {
+    const { statusCode: status, response, bodyText } = error;
+    return judge({ status, headers: response.headers, body: parse(bodyText), keyed });
+  }
+  if (CombinedGraphQLErrors.is(error)) {
+    return judge({ body: { data: error.data, errors: error.errors }, keyed });
+  }
+  return { kind: 'no-answer' };
+}
+
+/**
+ * Tells whether an error of a mutation leaves open whether it was executed: no answer came, or one that says so.
+ * With `retryLink` that is an `OutcomeUnknownError`; without it, whatever the transport failed with.
+ */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof OutcomeUnknownError || judgeError(error, true).kind === 'no-answer';
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

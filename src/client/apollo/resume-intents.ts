@@ -1,0 +1,45 @@
+/** Sends stored mutations again after a reload, through the client that the page has now. */
+
+import type { ApolloClient } from '@apollo/client';
+import { parse } from 'graphql';
+import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
+import type { Intent, Intents, Resumed } from '../intents/intents.ts';
+import { isOutcomeUnknown } from './judge-apollo.ts';
+
+/** What is stored of a mutation. */
+export interface StoredOperation {
+  readonly query: string;
+  readonly operationName: string | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Sends every stored mutation again that had no answer yet, each with its own key. Call it when the page has
+ * loaded and the user is known: an intent belongs to whoever began it.
+ *
+ * @example
+ * ```ts
+ * const resumed = await resumeIntents(client, intents);
+ * ```
+ */
+export async function resumeIntents(
+  client: ApolloClient,
+  intents: Intents,
+): Promise<readonly Resumed<ApolloClient.MutateResult>[]> {
+  return intents.resume((intent) => send(client, intent));
+}
+
+async function send(client: ApolloClient, intent: Intent): Promise<ApolloClient.MutateResult> {
+  const { key, name, request } = intent;
+  const { query, variables } = request as StoredOperation;
+  try {
+    return await client.mutate({
+      mutation: parse(query),
+      variables,
+      context: { idempotency: { key, intent: name } },
+    });
+  } catch (cause) {
+    if (cause instanceof OutcomeUnknownError || !isOutcomeUnknown(cause)) throw cause;
+    throw new OutcomeUnknownError({ key, reason: 'attempts', attempts: 1, cause });
+  }
+}

@@ -1,0 +1,92 @@
+/** What came back: an answer that settles the intent, a refusal of this one attempt, or no answer at all. */
+
+import { readRetryAfter } from './retry-after.ts';
+import type { AnswerHeaders } from './retry-after.ts';
+
+export type Judgement =
+  /** The server executed the operation, or says for good why it will not. */
+  | { readonly kind: 'answer' }
+  /** This attempt was not executed, and another one would fare no better. Says nothing of earlier attempts. */
+  | { readonly kind: 'refusal' }
+  /** Nobody can say what became of this attempt, or the server asks for another one. */
+  | { readonly kind: 'no-answer'; readonly retryAfterMs?: number | undefined };
+
+export interface Received {
+  /** HTTP status; absent where the transport has none. */
+  readonly status?: number | undefined;
+  readonly headers?: AnswerHeaders | undefined;
+  /** The GraphQL response, where the body was one. */
+  readonly body: unknown;
+  /** Whether it went out with a key, and may go out again whatever happened. */
+  readonly keyed: boolean;
+}
+
+/** Codes of the server's errors that the same key may be sent again for. */
+export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
+  'IDEMPOTENCY_IN_PROGRESS',
+  'IDEMPOTENCY_OUTCOME_UNKNOWN',
+  'IDEMPOTENCY_STORE_UNAVAILABLE',
+  'IDEMPOTENCY_TRANSACTION_ABORTED',
+  'IDEMPOTENCY_LEASE_LOST',
+]);
+
+/** Client errors that are about the moment, not about the request. */
+const PASSING = new Set([408, 425, 429]);
+const OVERLOADED = new Set([...PASSING, 502, 503, 504]);
+
+interface GraphQLBody {
+  readonly data?: unknown;
+  readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> | undefined }[];
+}
+
+/**
+ * Judges what the server sent. The codes of this library come first, wherever they appear: in an HTTP error, in
+ * a result with status 200, with either content type.
+ */
+export function judge({ status = 200, headers, body, keyed }: Received): Judgement {
+  const retryAfterMs = readRetryAfter(headers);
+  const noAnswer: Judgement = { kind: 'no-answer', retryAfterMs };
+  if (!isGraphQL(body)) {
+    // A proxy's page, a truncated body, a crash: only a client error tells that nothing was executed.
+    const refused = status >= 400 && status < 500 && !PASSING.has(status);
+    return OVERLOADED.has(status) || (keyed && !refused) ? noAnswer : { kind: 'refusal' };
+  }
+  const floors = [retryAfterMs];
+  let retryable = false;
+  let final = false;
+  for (const error of body.errors ?? []) {
+    const extensions = error?.extensions;
+    const code = extensions?.['code'];
+    if (typeof code !== 'string' || !code.startsWith('IDEMPOTENCY_')) continue;
+    if (extensions?.['retryable'] ?? RETRYABLE_CODES.has(code)) {
+      retryable = true;
+      floors.push(milliseconds(extensions?.['retryAfterMs']));
+    } else {
+      final = true;
+    }
+  }
+  if (retryable) return { kind: 'no-answer', retryAfterMs: highest(floors) };
+  if (final || isPresent(body.data)) return { kind: 'answer' };
+  if (OVERLOADED.has(status)) return noAnswer;
+  if ('data' in body) return { kind: 'answer' };
+  // What broke may have broken behind the execution, on the answer's way out.
+  return keyed && status >= 500 ? noAnswer : { kind: 'refusal' };
+}
+
+function isGraphQL(body: unknown): body is GraphQLBody {
+  if (typeof body !== 'object' || body === null) return false;
+  return 'data' in body || Array.isArray((body as GraphQLBody).errors);
+}
+
+function isPresent(data: unknown): boolean {
+  return data !== null && data !== undefined;
+}
+
+function milliseconds(value: unknown): number | undefined {
+  return typeof value === 'number' && value >= 0 ? value : undefined;
+}
+
+function highest(floors: readonly (number | undefined)[]): number | undefined {
+  const told = floors.filter((floor) => floor !== undefined);
+  return told.length === 0 ? undefined : Math.max(...told);
+}

@@ -2,7 +2,16 @@
 /** Builds the package, and uses what would be published as its users do: by import, by require, by type, by command. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,6 +72,31 @@ void verifyIdempotency({ server, operation: '', contextValue: { user: 'alice' },
 export { server, code, FinalError, IdempotencyError, migrate };
 `;
 
+/** A page: types of the browser, none of Node, and no package but this one. */
+const pageConfig = {
+  compilerOptions: {
+    ...consumerConfig.compilerOptions,
+    lib: ['es2023', 'dom'],
+    types: [],
+    skipLibCheck: false,
+  },
+  files: ['page.ts'],
+};
+const page = `
+import { OutcomeUnknownError, RetryBudget, createIntents, idempotentFetch, newKey } from 'graphql-idempotency/client';
+import type { Intents, Resumed } from 'graphql-idempotency/client';
+
+const intents: Intents = createIntents({ storage: localStorage });
+const send: typeof fetch = idempotentFetch({ intents, budget: new RetryBudget({ share: 0.2 }) });
+export const resumed: Promise<readonly Resumed<Response>[]> = idempotentFetch({ intents }).resume({ credentials: 'include' });
+export const pay = (): Promise<Response> =>
+  send('/graphql', { method: 'POST', headers: { 'idempotency-key': newKey() }, body: '{"query":"mutation{pay}"}' });
+export const keyOf = (error: unknown): string | undefined =>
+  error instanceof OutcomeUnknownError ? error.key : undefined;
+// @ts-expect-error -- options are checked
+idempotentFetch({ atempts: 3 });
+`;
+
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 run(bin('tsc'), ['-p', 'tsconfig.build.json'], root);
 process.stdout.write(run(bin('publint'), ['--strict', '--pack', 'npm'], root));
@@ -113,6 +147,21 @@ try {
     folder,
   );
   run(process.execPath, [join(modules, 'graphql-idempotency/dist/cli/main.js'), '--help'], folder);
+
+  const alone = mkdtempSync(join(tmpdir(), 'graphql-idempotency-page-'));
+  try {
+    cpSync(join(modules, 'graphql-idempotency'), join(alone, 'node_modules/graphql-idempotency'), {
+      recursive: true,
+    });
+    writeFileSync(join(alone, 'package.json'), '{ "type": "module" }');
+    writeFileSync(join(alone, 'tsconfig.json'), JSON.stringify(pageConfig));
+    writeFileSync(join(alone, 'page.ts'), page);
+    run(bin('tsc'), ['-p', alone], alone);
+    const client = "import { idempotentFetch } from 'graphql-idempotency/client'; idempotentFetch();";
+    run(process.execPath, ['--input-type=module', '-e', client], alone);
+  } finally {
+    rmSync(alone, { recursive: true, force: true });
+  }
   console.log(`${packed}: imported, required, type-checked and run.`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

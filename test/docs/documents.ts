@@ -11,6 +11,7 @@ export const documents = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
+  'docs/client.md',
   'docs/configuration.md',
   'docs/errors.md',
   'docs/how-it-works.md',

@@ -16,7 +16,8 @@ export interface DocumentModules {
 export function writeModules(): DocumentModules {
   mkdirSync(join(root, '.data'), { recursive: true });
   const folder = mkdtempSync(join(root, '.data', 'docs-'));
-  for (const block of codeBlocks('ts')) writeFileSync(join(folder, block.name), moduleOf(block));
+  const blocks = [...codeBlocks('ts'), ...codeBlocks('tsx')];
+  for (const block of blocks) writeFileSync(join(folder, block.name), moduleOf(block));
   return {
     folder,
     load: <T>(name: string) => import(/* @vite-ignore */ join(folder, name)) as Promise<T>,

@@ -4,10 +4,19 @@ import { GraphQLError } from 'graphql';
 import type { GraphQLResolveInfo } from 'graphql';
 import { FinalError, NotExecutedError, createIdempotency } from 'graphql-idempotency';
 import type { Idempotency } from 'graphql-idempotency';
+import {
+  CHARGE,
+  OutcomeUnknownError,
+  client,
+  idempotencyLink,
+  keepForLater,
+  localStorage,
+} from './shop-client.ts';
 import { app, mailer, queue, usersToBill } from './workers.ts';
 
 export { FinalError, GraphQLError, NotExecutedError, createIdempotency };
 export { app, mailer, queue, usersToBill };
+export { CHARGE, OutcomeUnknownError, client, idempotencyLink, keepForLater, localStorage };
 export type { GraphQLResolveInfo };
 
 export interface Context {

@@ -34,7 +34,7 @@ test.each(everyDocument)('the relative links of %s lead to files and headings th
 
 test('every code block is in a language that a test knows', () => {
   const languages = new Set(codeBlocks().map(({ language }) => language));
-  expect([...languages].toSorted()).toEqual(['graphql', 'http', 'json', 'mermaid', 'sh', 'sql', 'ts']);
+  expect([...languages].toSorted()).toEqual(['graphql', 'http', 'json', 'mermaid', 'sh', 'sql', 'ts', 'tsx']);
 });
 
 test('no fence is left open', () => {

@@ -12,9 +12,10 @@ const modules = writeModules();
 afterAll(() => modules.remove());
 
 test('each block has a file name of its own', () => {
-  const names = codeBlocks('ts').map(({ name }) => name);
+  const blocks = [...codeBlocks('ts'), ...codeBlocks('tsx')];
+  const names = blocks.map(({ name }) => name);
   expect(names.length).toBeGreaterThan(10);
-  for (const name of names) expect(name).toMatch(/^[\w-]+\.ts$/);
+  for (const { name, language } of blocks) expect(name).toMatch(new RegExp(`^[\\w-]+\\.${language}$`));
   expect(new Set(names).size).toBe(names.length);
 });
 
@@ -34,7 +35,7 @@ async function compile(): Promise<string> {
   const config = {
     extends: '../../tsconfig.json',
     compilerOptions: { noUnusedLocals: false, noUnusedParameters: false },
-    include: ['*.ts'],
+    include: ['*.ts', '*.tsx'],
   };
   const file = join(modules.folder, 'tsconfig.json');
   writeFileSync(file, JSON.stringify(config));

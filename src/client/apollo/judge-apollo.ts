@@ -27,7 +27,8 @@ export function judgeError(error: unknown, keyed: boolean): Judgement {
     return judge({ status, headers: response.headers, body: parse(bodyText), keyed });
   }
   if (CombinedGraphQLErrors.is(error)) {
-    return judge({ body: { data: error.data, errors: error.errors }, keyed });
+    const { data, errors } = error;
+    return judge({ body: data === undefined ? { errors } : { data, errors }, keyed });
   }
   return { kind: 'no-answer' };
 }

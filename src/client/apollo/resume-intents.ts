@@ -4,7 +4,7 @@ import type { ApolloClient } from '@apollo/client';
 import { parse } from 'graphql';
 import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
 import type { Intent, Intents, Resumed } from '../intents/intents.ts';
-import { isOutcomeUnknown } from './judge-apollo.ts';
+import { judgeError } from './judge-apollo.ts';
 
 /** What is stored of a mutation. */
 export interface StoredOperation {
@@ -39,7 +39,11 @@ async function send(client: ApolloClient, intent: Intent): Promise<ApolloClient.
       context: { idempotency: { key, intent: name } },
     });
   } catch (cause) {
-    if (cause instanceof OutcomeUnknownError || !isOutcomeUnknown(cause)) throw cause;
-    throw new OutcomeUnknownError({ key, reason: 'attempts', attempts: 1, cause });
+    if (cause instanceof OutcomeUnknownError) throw cause;
+    const { kind } = judgeError(cause, true);
+    if (kind === 'answer') throw cause;
+    // It was sent before: being refused now says nothing of then.
+    const reason = kind === 'refusal' ? 'refused' : 'attempts';
+    throw new OutcomeUnknownError({ key, reason, attempts: 1, cause });
   }
 }

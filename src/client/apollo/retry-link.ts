@@ -3,6 +3,7 @@
 import { ApolloLink, Observable } from '@apollo/client';
 import { readRetryOptions } from '../engine/retry-options.ts';
 import type { RetryOptions, RetryPolicy } from '../engine/retry-options.ts';
+import { tell } from '../engine/tell.ts';
 import { untilAnswered } from '../engine/until-answered.ts';
 import { contextOf, operationTypeOf } from './context.ts';
 import { judgeError, judgeResult } from './judge-apollo.ts';
@@ -53,7 +54,7 @@ function retrying(
         signal: caller.signal,
         onRetry,
         async send(attempt, signal) {
-          onAttempt?.(attempt);
+          tell(onAttempt, attempt);
           // What an earlier attempt left there must not be taken for this one's.
           operation.setContext({ response: undefined });
           return openSource(forward(operation), signal);

@@ -22,5 +22,6 @@ export function drawDelay({
   if (retryAfterMs >= leftMs) return undefined;
   // A server tells all its clients the same time to come back: the later it is, the wider they must spread.
   const range = Math.max(Math.min(maxDelayMs, baseDelayMs * 2 ** Math.min(made - 1, 31)), retryAfterMs);
-  return Math.min(retryAfterMs + Math.random() * range, leftMs);
+  // A wait that ends with the deadline would be for nothing: what is drawn leaves time for its attempt.
+  return retryAfterMs + Math.random() * Math.min(range, leftMs - retryAfterMs);
 }

@@ -30,6 +30,20 @@ export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
   'IDEMPOTENCY_LEASE_LOST',
 ]);
 
+/** Final codes that say what became of the key. The other final ones come before anybody looks for its record. */
+const SETTLING_CODES: ReadonlySet<string> = new Set([
+  'IDEMPOTENCY_KEY_REUSED',
+  'IDEMPOTENCY_KEY_EXPIRED',
+  'IDEMPOTENCY_TRANSACTION_BROKEN',
+  'IDEMPOTENCY_RESULT_UNSERIALIZABLE',
+  'IDEMPOTENCY_RESULT_TOO_LARGE',
+  'IDEMPOTENCY_RESULT_OMITTED',
+  'IDEMPOTENCY_RECORD_UNREADABLE',
+]);
+
+/** What the layers around the guard refuse with: the user's session ended between two attempts. */
+const SIGNED_OUT_CODES: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'FORBIDDEN']);
+
 /** Client errors that are about the moment, not about the request. */
 const PASSING = new Set([408, 425, 429]);
 const OVERLOADED = new Set([...PASSING, 502, 503, 504]);
@@ -37,6 +51,7 @@ const OVERLOADED = new Set([...PASSING, 502, 503, 504]);
 interface GraphQLBody {
   readonly data?: unknown;
   readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> | undefined }[];
+  readonly extensions?: Readonly<Record<string, unknown>> | null;
 }
 
 /**
@@ -53,20 +68,26 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
   }
   const floors = [retryAfterMs];
   let retryable = false;
-  let final = false;
-  for (const error of body.errors ?? []) {
+  let settled = false;
+  let refused = false;
+  for (const error of Array.isArray(body.errors) ? body.errors : []) {
     const extensions = error?.extensions;
     const code = extensions?.['code'];
-    if (typeof code !== 'string' || !code.startsWith('IDEMPOTENCY_')) continue;
-    if (extensions?.['retryable'] ?? RETRYABLE_CODES.has(code)) {
+    if (typeof code !== 'string') continue;
+    const ours = code.startsWith('IDEMPOTENCY_');
+    if (ours && (extensions?.['retryable'] ?? RETRYABLE_CODES.has(code))) {
       retryable = true;
       floors.push(milliseconds(extensions?.['retryAfterMs']));
-    } else {
-      final = true;
+    } else if (SETTLING_CODES.has(code)) {
+      settled = true;
+    } else if (ours || SIGNED_OUT_CODES.has(code)) {
+      refused = true;
     }
   }
   if (retryable) return { kind: 'no-answer', retryAfterMs: highest(floors) };
-  if (final || isPresent(body.data)) return { kind: 'answer' };
+  if (settled) return { kind: 'answer' };
+  if (refused && !tellsOfExecution(body)) return { kind: 'refusal' };
+  if (isPresent(body.data)) return { kind: 'answer' };
   if (OVERLOADED.has(status)) return noAnswer;
   if ('data' in body) return { kind: 'answer' };
   // What broke may have broken behind the execution, on the answer's way out.
@@ -76,6 +97,11 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
 function isGraphQL(body: unknown): body is GraphQLBody {
   if (typeof body !== 'object' || body === null) return false;
   return 'data' in body || Array.isArray((body as GraphQLBody).errors);
+}
+
+/** Of a field with a result, or of a record: an error that was stored is replayed as the answer. */
+function tellsOfExecution({ data, extensions }: GraphQLBody): boolean {
+  return isPresent(extensions?.['idempotency']) || Object.values(data ?? {}).some(isPresent);
 }
 
 function isPresent(data: unknown): boolean {

@@ -9,6 +9,7 @@ import { RetryBudgetExhaustedError } from './retry-budget-exhausted-error.ts';
 import type { Retry, RetryPolicy } from './retry-options.ts';
 import { sendOnce } from './send-once.ts';
 import type { Sent } from './send-once.ts';
+import { tell } from './tell.ts';
 import { unsettledKeys } from './unsettled-keys.ts';
 
 export interface Sending<Answer> {
@@ -97,15 +98,6 @@ async function beforeNext<Answer>(
   await pause(delayMs, end.signal);
   await online(end.signal);
   return end.reason();
-}
-
-/** A listener that throws must not cost the mutation its next attempt. */
-function tell(listener: ((retry: Retry) => void) | undefined, retry: Retry): void {
-  try {
-    listener?.(retry);
-  } catch (error) {
-    console.error(error);
-  }
 }
 
 function giveUp<Answer>(

@@ -43,7 +43,7 @@ export async function readGraphQLRequest(
     if (!asksQuery(url)) return undefined;
     return { request, url, init, type: 'query', body: undefined, text: '', key: undefined };
   }
-  const text = init.body ?? (await asked?.clone().text());
+  const text = init.body ?? (asked !== undefined && isJson(asked) ? await asked.clone().text() : undefined);
   if (typeof text !== 'string') return undefined;
   const body = parseBody(text);
   const type = body && typeOf(body);
@@ -73,6 +73,10 @@ export function withKey(
 
 export function typeOfBody({ query, operationName }: GraphQLBody): OperationType | undefined {
   return typeof query === 'string' ? operationType(query, operationName) : undefined;
+}
+
+function isJson({ headers }: Request): boolean {
+  return /\bjson\b/i.test(headers.get('content-type') ?? '');
 }
 
 function asksQuery(url: string): boolean {

@@ -21,7 +21,12 @@ export interface IntentsOptions {
   readonly storage: IntentStorage | WebStorage;
   /** What the ids of stored intents begin with. @defaultValue "idempotency:" */
   readonly prefix?: string;
-  /** How long the server remembers a key: its `ttl`, in milliseconds. @defaultValue 86400000 */
+  /**
+   * How long the server remembers a key: its `ttl`, in milliseconds. An intent that is nine tenths as old is not
+   * sent again.
+   *
+   * @defaultValue 86400000
+   */
   readonly keyRetentionMs?: number;
   /** Makes a key. @defaultValue a random UUID */
   readonly newKey?: () => string;
@@ -69,7 +74,7 @@ export interface Intents {
   settle(key: string): Promise<void>;
   /** The open intents, oldest first. */
   open(): Promise<readonly Intent[]>;
-  /** Sends every open intent again, one after another, by `send`. */
+  /** Sends every open intent again, one after another, by `send`; `OutcomeUnknownError` keeps one open. */
   resume<Answer>(send: (intent: Intent) => Promise<Answer>): Promise<readonly Resumed<Answer>[]>;
 }
 
@@ -95,7 +100,8 @@ export function createIntents({
 }: IntentsOptions): Intents {
   const items = asIntentStorage(storage);
 
-  const isExpired = ({ startedAt }: Intent): boolean => Date.now() - startedAt >= keyRetentionMs;
+  // Not to the last minute: retries take a while, and a key that is forgotten meanwhile executes again.
+  const isExpired = ({ startedAt }: Intent): boolean => Date.now() - startedAt >= keyRetentionMs * 0.9;
 
   async function open(): Promise<readonly Intent[]> {
     const found: Intent[] = [];
@@ -127,37 +133,48 @@ export function createIntents({
     return { intent, sentBefore: false };
   }
 
+  async function settle(key: string): Promise<void> {
+    // The answer is there, and nothing about the storage may keep it from the caller.
+    try {
+      await items.remove(prefix + key);
+    } catch (error) {
+      console.warn('An answered intent could not be removed from its storage.', error);
+    }
+  }
+
   async function resumeOne<Answer>(
     intent: Intent,
     send: (intent: Intent) => Promise<Answer>,
   ): Promise<Resumed<Answer>> {
     if (isExpired(intent)) return { kind: 'expired', intent };
-    try {
-      return { kind: 'answered', intent, answer: await send(intent) };
-    } catch (error) {
-      if (error instanceof OutcomeUnknownError) return { kind: 'unknown', intent, error };
-      return { kind: 'failed', intent, error };
-    }
+    const resumed = await outcomeOf(intent, send);
+    if (resumed.kind !== 'unknown') await settle(intent.key);
+    return resumed;
   }
 
   return {
     open,
     // Two tabs that look for the same name at once would both find nothing, and each make a key of its own.
     begin: (beginning) => alone(`${prefix}begin`, () => beginAlone(beginning)),
-    async settle(key) {
-      // The answer is there, and nothing about the storage may keep it from the caller.
-      try {
-        await items.remove(prefix + key);
-      } catch (error) {
-        console.warn('An answered intent could not be removed from its storage.', error);
-      }
-    },
+    settle,
     async resume(send) {
       const resumed = [];
       for (const intent of await open()) resumed.push(await resumeOne(intent, send));
       return resumed;
     },
   };
+}
+
+async function outcomeOf<Answer>(
+  intent: Intent,
+  send: (intent: Intent) => Promise<Answer>,
+): Promise<Resumed<Answer>> {
+  try {
+    return { kind: 'answered', intent, answer: await send(intent) };
+  } catch (error) {
+    if (error instanceof OutcomeUnknownError) return { kind: 'unknown', intent, error };
+    return { kind: 'failed', intent, error };
+  }
 }
 
 const queues = new Map<string, Promise<unknown>>();

@@ -25,8 +25,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-    // These need each example installed and built: vitest.examples.config.ts.
-    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', ...long],
+    // Examples that are installed and built, and a browser: vitest.examples.config.ts, vitest.browser.config.ts.
+    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', 'test/browser/**', ...long],
     globalSetup: ['test/support/servers.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     pool: 'forks',

@@ -18,9 +18,22 @@ export type { IdempotencyErrorExtensions } from './errors/idempotency-error.ts';
 export type { CurrentAttempt } from './guard/current.ts';
 export type { GuardAnswer, GuardCall } from './guard/direct/guard-call.ts';
 export type { RecoveryRound } from './guard/lease/recoverer.ts';
-export type { Step, StepCall, StepOptions } from './guard/lease/step.ts';
+export type { Step, StepCall, StepOptions, StepTransactionCall } from './guard/lease/step.ts';
+export type { EventToAdd } from './outbox/event.ts';
+export type { Outbox } from './outbox/outbox.ts';
+export type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './outbox/dead-letters.ts';
+export type { OutboxEvent, PublishFunction, PublishOutcome, Publisher } from './outbox/publisher.ts';
+export type { Relay, RelayTotals } from './outbox/relay.ts';
+export type { RelayOptions } from './outbox/relay-options.ts';
 export { embeddedPool } from './store/embedded/embedded-pool.ts';
 export type { EmbeddedPoolOptions } from './store/embedded/embedded-pool.ts';
+export type { OutboxCounts } from './store/outbox-port.ts';
 export type { Transaction, TransactionResult, TransactionStatement } from './store/port.ts';
 export type { MigrationResult } from './store/postgres/migrator.ts';
-export type { IdempotencyMessage, LeaseEvent, PostgresEvent, RedisEvent } from './telemetry/channels.ts';
+export type {
+  IdempotencyMessage,
+  LeaseEvent,
+  PostgresEvent,
+  RedisEvent,
+  RelayMessage,
+} from './telemetry/channels.ts';

@@ -175,6 +175,12 @@ export const settings = {
     about: 'Whether a sentence about the key is appended to the description of every guarded field.',
   },
   maxResultBytes: { kind: 'count', default: 1_048_576, min: 1, about: 'Largest stored result.' },
+  maxEventBytes: {
+    kind: 'count',
+    default: 1_000_000,
+    min: 1,
+    about: 'Largest event: payload and headers. Brokers have limits of their own; Kafka and NATS take 1 MB.',
+  },
   maxPayloadBytes: { kind: 'count', default: 262_144, min: 1, about: 'Largest canonical form of arguments.' },
   maxPayloadDepth: { kind: 'count', default: 64, min: 1, about: 'Deepest nesting of arguments.' },
   maxPayloadNodes: { kind: 'count', default: 10_000, min: 1, about: 'Most values in the arguments.' },

@@ -1,7 +1,11 @@
 /** Gives a resolver its own attempt. */
 
 import { createHash } from 'node:crypto';
+import { openOutbox } from '../outbox/outbox.ts';
+import type { Outbox } from '../outbox/outbox.ts';
+import type { NewEvent } from '../store/outbox-port.ts';
 import type { Transaction } from '../store/port.ts';
+import type { AttemptSettings } from './attempt-settings.ts';
 import type { Step } from './lease/step.ts';
 
 /** What a guarded resolver may use of its attempt. */
@@ -12,6 +16,12 @@ export interface CurrentAttempt<TClient = unknown> {
    * @throws Error in `mode: LEASE`, where the record commits by itself.
    */
   readonly tx: Transaction;
+  /**
+   * Adds events, which relays publish once the transaction has committed.
+   *
+   * @throws Error in `mode: LEASE`, where a step's transaction has one.
+   */
+  readonly outbox: Outbox;
   /**
    * The same transaction as the handle of the library that owns it: what the option `transaction` gave.
    *
@@ -41,9 +51,17 @@ export interface CurrentAttempt<TClient = unknown> {
   readonly deriveKey: (name: string) => string;
 }
 
+/** By what an attempt reaches the stores in TRANSACTION mode. */
+export interface TransactionMeans {
+  readonly attempt: number;
+  readonly tx: Transaction;
+  readonly client: unknown;
+  readonly addEvent: (event: NewEvent) => void;
+}
+
 /** By what an attempt reaches the stores, in one mode or the other. */
 export type Means =
-  | { readonly attempt: number; readonly tx: Transaction; readonly client: unknown }
+  | TransactionMeans
   | { readonly attempt: number; readonly step: Step; readonly keeper: { readonly signal: AbortSignal } };
 
 /** Makes what a resolver gets. */
@@ -54,12 +72,22 @@ export function currentAttempt(
     key,
     identity,
   }: { readonly coordinate: string; readonly key: string | undefined; readonly identity: Buffer },
+  { maxEventBytes }: Pick<AttemptSettings, 'maxEventBytes'>,
 ): CurrentAttempt {
+  // One for the whole attempt, because it counts; most resolvers ask for none.
+  let outbox: Outbox | undefined;
   return {
     get tx() {
       if ('tx' in means) return means.tx;
       throw new Error(
         `${coordinate} has mode: LEASE, so its attempt has no transaction. Write through step.transaction(name, (tx) => …).`,
+      );
+    },
+    get outbox() {
+      if ('addEvent' in means)
+        return (outbox ??= openOutbox({ identity, step: '', maxEventBytes, write: means.addEvent }));
+      throw new Error(
+        `${coordinate} has mode: LEASE, so its attempt has no transaction that an event could commit with. Add it in step.transaction(name, (tx, { outbox }) => …).`,
       );
     },
     get client() {

@@ -65,7 +65,7 @@ export function createGuard({ passage, logger }: GuardOptions): Guard {
           call,
           authorizeReplay: async () => void (await authorizeReplay()),
           clientSignal,
-          resolve: (means) => resolveCall(call, currentAttempt(means, call), run),
+          resolve: (means) => resolveCall(call, currentAttempt(means, call, passage.attempts), run),
         });
         tellAnswer(call.coordinate, call.identity, answer.outcome);
         return answer;
@@ -80,7 +80,7 @@ export function createGuard({ passage, logger }: GuardOptions): Guard {
       // Known to nobody: without a client's key, no retry will ask for it.
       const identity = randomBytes(32);
       const resolve = (means: Means): unknown =>
-        run(currentAttempt(means, { coordinate, key: undefined, identity }));
+        run(currentAttempt(means, { coordinate, key: undefined, identity }, passage.attempts));
       try {
         const value =
           mode === 'LEASE'

@@ -19,6 +19,8 @@ import { createGuard } from '../guard/guard.ts';
 import { Flights } from '../guard/flights.ts';
 import type { LeaseSettings } from '../guard/lease/keep-lease.ts';
 import { createRecoverer } from '../guard/lease/recoverer.ts';
+import { createRelay } from '../outbox/relay.ts';
+import type { Relay } from '../outbox/relay.ts';
 import type { Idempotency } from './idempotency.ts';
 import { Lifetime } from './lifetime.ts';
 
@@ -43,11 +45,14 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     idle: () => guard.idle(),
     endWaiting: () => flights.endWaiting(),
     recover: () => recoverer.round(),
+    stopRelays: () => Promise.all([...relays].map((relay) => relay.stop())),
   });
+  const relays = new Set<Relay>();
   const attempts: AttemptSettings = {
     storeError: options.storeError,
     releaseError: options.releaseError,
     maxResultBytes: settings.maxResultBytes,
+    maxEventBytes: settings.maxEventBytes,
     tombstoneTtlMs: settings.tombstoneTtl,
     logger,
     silentFields: new Set(),
@@ -163,6 +168,11 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     abandoned: async ({ limit = 100 } = {}) => recoverer.list(limitFrom(limit)),
     resolve: async (identity, recovery) => recoverer.resolve(identityFrom(identity), recovery),
     recover: () => recoverer.round(),
+    relay(relayOptions) {
+      const relay = createRelay({ open: () => lifetime.outbox(), logger }, relayOptions);
+      relays.add(relay);
+      return relay;
+    },
     close: () => lifetime.close(),
     [Symbol.asyncDispose]: () => lifetime.close(),
   };

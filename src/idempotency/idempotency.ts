@@ -7,6 +7,8 @@ import type { AbandonedRecord, Recovery } from '../config/recovery.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
 import type { GuardAnswer, GuardCall } from '../guard/direct/guard-call.ts';
 import type { RecoveryRound } from '../guard/lease/recoverer.ts';
+import type { Relay } from '../outbox/relay.ts';
+import type { RelayOptions } from '../outbox/relay-options.ts';
 import type { Driver } from '../store/postgres/ambient/driver.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
 
@@ -119,6 +121,20 @@ export interface Idempotency<TContext, TClient = unknown> {
 
   /** Offers the abandoned attempts to the `recover` callbacks, now. It happens on an interval, too. */
   recover(): Promise<RecoveryRound>;
+
+  /**
+   * Makes a relay, which publishes the events that attempts have added to their outbox, once it is started. It stops
+   * when the library closes, and with the last server.
+   *
+   * @example
+   * ```ts
+   * const relay = idempotency.relay({ publish: (event) => broker.send(event.topic, event.payload, event.id) });
+   * relay.start();
+   * ```
+   *
+   * @throws TypeError naming an option that is wrong.
+   */
+  relay(options: RelayOptions): Relay;
 
   /** Waits for the calls under way, at most `drainTimeout`, rolls the rest back and closes the stores. */
   close(): Promise<void>;

@@ -5,6 +5,7 @@ import { createJoining } from '../store/joining.ts';
 import type { Joining } from '../store/joining.ts';
 import { openStores } from '../store/open-stores.ts';
 import type { Stores } from '../store/open-stores.ts';
+import type { OutboxStore } from '../store/outbox-port.ts';
 import { StoreUnavailableError } from '../store/port.ts';
 import type { DurableStore, FastTier } from '../store/port.ts';
 import type { MigrationResult } from '../store/postgres/migrator.ts';
@@ -21,6 +22,8 @@ export interface LifetimeHooks {
   readonly endWaiting: () => void;
   /** One round of offering abandoned attempts to those who may know what became of them. */
   readonly recover: () => Promise<unknown>;
+  /** Ends the relays, which give back what they hold. */
+  readonly stopRelays: () => Promise<unknown>;
 }
 
 export class Lifetime {
@@ -43,7 +46,7 @@ export class Lifetime {
   }
 
   /** The durable tier; opens with its first use where nobody opened it. */
-  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close'> = {
+  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close' | 'outbox'> = {
     claim: (identity) => this.#with(({ durable }) => durable.claim(identity)),
     begin: (use) => this.#with(({ durable }) => durable.begin(use)),
     record: (record) => this.#with(({ durable }) => durable.record(record)),
@@ -61,6 +64,11 @@ export class Lifetime {
 
   async open(): Promise<void> {
     await this.#open();
+  }
+
+  /** The outbox of the stores that are open now. It stays that of these stores when others are opened later. */
+  async outbox(): Promise<OutboxStore> {
+    return (await this.#use()).durable.outbox;
   }
 
   async migrate(): Promise<MigrationResult> {
@@ -117,6 +125,7 @@ export class Lifetime {
     // gives up when it closes.
     const recovered = recovery?.stop();
     await sweeper?.stop();
+    await this.#hooks.stopRelays();
     const joined = this.joining.close();
     const stores = await connecting?.catch(() => undefined);
     await stores?.close();

@@ -16,6 +16,7 @@ import type {
   LeaseTerms,
   Takeover,
 } from './lease-port.ts';
+import type { NewEvent, OutboxStore } from './outbox-port.ts';
 
 /** What is written when a call completes. */
 export interface NewRecord {
@@ -112,6 +113,11 @@ export interface OpenTransaction {
   readonly client?: unknown;
   /** Resolves with the reason if the session ends before the work does. */
   readonly died: Promise<Error>;
+  /**
+   * Adds an event: it commits with what the transaction has written by now, and is undone with it, by a savepoint
+   * that was set before, too. Returns at once. @throws Error when the transaction is over.
+   */
+  readonly addEvent: (event: NewEvent) => void;
   /** Runs work, so that joined pools query through this transaction, however deep they are called. */
   enter<T>(work: () => T): T;
   /**
@@ -159,6 +165,8 @@ export interface DurableStore {
   takeOver(takeover: Takeover): Promise<HeldLease | undefined>;
   /** Lists records that nobody is at work on any more, in the order of their identities. @throws StoreUnavailableError */
   abandoned(query: AbandonedQuery): Promise<readonly AbandonedRow[]>;
+  /** The events that were added, for relays. */
+  readonly outbox: OutboxStore;
   /** Says which database answers now; `undefined` when none does. */
   reached(): Promise<Origin | undefined>;
   /** Strips the bodies of expired records and deletes those that may be taken over; one batch of each. */

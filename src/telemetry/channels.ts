@@ -22,7 +22,25 @@ export type IdempotencyMessage =
       readonly attempt: number;
       readonly error?: unknown;
     }
-  | { readonly type: 'swept'; readonly stripped: number; readonly deleted: number };
+  | { readonly type: 'swept'; readonly stripped: number; readonly deleted: number }
+  | RelayMessage;
+
+/** What a relay does with the events of the outbox. */
+export type RelayMessage =
+  /** It has taken `count` events, and put `parked` others aside that must wait for something. */
+  | { readonly type: 'relay'; readonly event: 'claimed'; readonly count: number; readonly parked: number }
+  /** `released`: given back unpublished. `lost`: the lease was over first, so that another has taken them. */
+  | { readonly type: 'relay'; readonly event: 'published' | 'released' | 'lost'; readonly count: number }
+  /** `dead`: for the last time. */
+  | {
+      readonly type: 'relay';
+      readonly event: 'failed' | 'dead';
+      readonly eventId: string;
+      readonly topic: string;
+      readonly error: unknown;
+    }
+  | { readonly type: 'relay'; readonly event: 'waiting'; readonly waitMs: number }
+  | { readonly type: 'relay'; readonly event: 'unavailable'; readonly error: unknown };
 
 export type RedisEvent =
   | 'hit'

@@ -1,6 +1,15 @@
 -- relations: name, kind, persistence, row security
 migration r p f
 migration_pkey i p f
+outbox r p f
+outbox_available_at_idx i p f
+outbox_dead_idx i p f
+outbox_event_id_key i p f
+outbox_ordering_key_idx i p f
+outbox_pause r p f
+outbox_pause_pkey i p f
+outbox_pkey i p f
+outbox_position_seq S p f
 record r p f
 record_pkey i p f
 record_sweep_after_idx i p f
@@ -22,6 +31,23 @@ sha256 bytea CHECK ((octet_length(VALUE) = 32))
 migration.version integer not null
 migration.name text not null
 migration.applied_at timestamp with time zone not null default clock_timestamp()
+outbox."position" bigint not null
+outbox.created_at timestamp with time zone not null default clock_timestamp()
+outbox.available_at timestamp with time zone not null default clock_timestamp()
+outbox.dead_at timestamp with time zone
+outbox.event_id uuid not null
+outbox.claim uuid
+outbox.started integer not null default 0
+outbox.finished integer not null default 0
+outbox.namespace text not null
+outbox.topic text not null
+outbox.ordering_key text
+outbox.headers text not null
+outbox.last_error text
+outbox.payload bytea not null
+outbox_pause.paused_at timestamp with time zone not null default clock_timestamp()
+outbox_pause.namespace text not null
+outbox_pause.topic text not null
 record.completed_at timestamp with time zone
 record.expires_at timestamp with time zone
 record.takeover_after timestamp with time zone
@@ -59,6 +85,10 @@ store.created_at timestamp with time zone not null default clock_timestamp()
 
 -- constraints
 migration.migration_pkey PRIMARY KEY (version)
+outbox.outbox_event_id_key UNIQUE (event_id)
+outbox.outbox_is_in_one_state CHECK (((started >= finished) AND (finished >= 0) AND ((claim IS NULL) OR (available_at < 'infinity'::timestamp with time zone)) AND ((dead_at IS NULL) OR ((claim IS NULL) AND (available_at = 'infinity'::timestamp with time zone)))))
+outbox.outbox_pkey PRIMARY KEY ("position")
+outbox_pause.outbox_pause_pkey PRIMARY KEY (namespace, topic)
 record.record_is_completed_or_leased CHECK ((
 CASE state
     WHEN 'completed'::graphql_idempotency.record_state THEN ((num_nulls(outcome, codec_version, completed_at) = 0) AND (takeover_after >= expires_at))
@@ -73,6 +103,12 @@ store.store_pkey PRIMARY KEY (singleton)
 
 -- indexes
 CREATE UNIQUE INDEX migration_pkey ON graphql_idempotency.migration USING btree (version)
+CREATE INDEX outbox_available_at_idx ON graphql_idempotency.outbox USING btree (namespace, available_at, "position")
+CREATE INDEX outbox_dead_idx ON graphql_idempotency.outbox USING btree (namespace, "position") WHERE (dead_at IS NOT NULL)
+CREATE UNIQUE INDEX outbox_event_id_key ON graphql_idempotency.outbox USING btree (event_id)
+CREATE INDEX outbox_ordering_key_idx ON graphql_idempotency.outbox USING btree (namespace, ordering_key, "position") WHERE (ordering_key IS NOT NULL)
+CREATE UNIQUE INDEX outbox_pause_pkey ON graphql_idempotency.outbox_pause USING btree (namespace, topic)
+CREATE UNIQUE INDEX outbox_pkey ON graphql_idempotency.outbox USING btree ("position")
 CREATE UNIQUE INDEX record_pkey ON graphql_idempotency.record USING btree (identity)
 CREATE INDEX record_sweep_after_idx ON graphql_idempotency.record USING btree (sweep_after)
 CREATE INDEX record_unfinished_idx ON graphql_idempotency.record USING btree (coordinate) WHERE (state <> 'completed'::graphql_idempotency.record_state)
@@ -384,17 +420,27 @@ $function$;
 -- comments
 column abandoned_at of table graphql_idempotency.record: Lease mode: since when nobody is at work, where that is not the end of the lease.
 column attempt of table graphql_idempotency.step: Which attempt recorded it.
+column available_at of table graphql_idempotency.outbox: From when a relay may take it: past, it is ready; future, it is claimed or waits for its next try; infinity, it is parked or dead.
 column body of table graphql_idempotency.record: The encoded result or error; null once it was swept, erased or omitted.
 column body of table graphql_idempotency.step: The encoded result or error; null where it could not be stored.
+column claim of table graphql_idempotency.outbox: The token of the relay that took it last; its writes must match.
+column dead_at of table graphql_idempotency.outbox: Since when it is a dead letter, which no relay takes by itself.
 column envelope_secret of table graphql_idempotency.store: Key of the HMAC over the envelopes in Redis.
+column event_id of table graphql_idempotency.outbox: What consumers know it by: the same in every attempt of one call.
 column expires_at of table graphql_idempotency.record: Until when the record replays.
 column fence of table graphql_idempotency.record: Lease mode: the token that every write of an attempt must match.
 column fence of table graphql_idempotency.step: The fence of the attempt that recorded it.
 column fingerprint of table graphql_idempotency.record: SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.
+column finished of table graphql_idempotency.outbox: How often that ended with an error. Those that never ended took their relay with them.
+column headers of table graphql_idempotency.outbox: A JSON object of texts.
 column identity of table graphql_idempotency.record: SHA-256 over namespace, scope and key. The primary key decides who commits.
 column lease_until of table graphql_idempotency.record: Lease mode: until when the claim lives without renewal.
+column namespace of table graphql_idempotency.outbox: Whose event this is, among services that share the schema. Relays of others do not publish it.
 column namespace of table graphql_idempotency.record: Lease mode: whose record this is, among services that share the schema. Others must not settle it.
+column ordering_key of table graphql_idempotency.outbox: Events of one key are published one after the other, in the order of their positions.
+column position of table graphql_idempotency.outbox: In the order of adding. Says nothing about the order of commits: never a cursor.
 column scope_hash of table graphql_idempotency.record: SHA-256 over namespace and scope: whose rows these are, for erasure.
+column started of table graphql_idempotency.outbox: How often a relay took it to publish it.
 column sweep_after of table graphql_idempotency.record: When the sweeper has work here next: first the body, then the row.
 column takeover_after of table graphql_idempotency.record: From when the key may be executed anew. Not before expires_at.
 column tombstone_ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long its key will answer KEY_EXPIRED after that, in milliseconds.
@@ -407,6 +453,8 @@ function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,
 function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
 function graphql_idempotency.sighting(graphql_idempotency.record): What a claim reads of a record.
 table graphql_idempotency.migration: Which migrations this schema has. A released migration never changes.
+table graphql_idempotency.outbox: Events that are to be published. A row goes when its event was published, or is discarded.
+table graphql_idempotency.outbox_pause: Topics whose events no relay publishes for now. The empty topic: all of them.
 table graphql_idempotency.record: One row per identity: what was asked, and the first answer.
 table graphql_idempotency.step: The journal of an attempt that has not completed: which of its steps are done, and with what result.
 table graphql_idempotency.store: What tells this store from every other, and signs what leaves it for the fast tier.

@@ -2,6 +2,7 @@
 
 import { FinalError } from '../../errors/final-error.ts';
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import { openOutbox } from '../../outbox/outbox.ts';
 import type { HeldLease, RecordedStep } from '../../store/lease-port.ts';
 import { StoreUnavailableError } from '../../store/port.ts';
 import type { Transaction } from '../../store/port.ts';
@@ -15,8 +16,9 @@ import { leaseLost } from './refusals.ts';
 import { openSteps } from './open-steps.ts';
 import type { LateFailure } from './open-steps.ts';
 import { readStep } from './read-step.ts';
-import type { Step, StepCall, StepOptions } from './step.ts';
+import type { Step, StepCall, StepOptions, StepTransactionCall } from './step.ts';
 import { timedSignal } from './timed-signal.ts';
+import { withOutbox } from './with-outbox.ts';
 
 export interface JournalContext {
   readonly lease: HeldLease;
@@ -100,7 +102,7 @@ export function openJournal(context: JournalContext): Journal {
 
   async function runTransaction(
     name: string,
-    run: (tx: Transaction, call: StepCall) => unknown,
+    run: (tx: Transaction, call: StepTransactionCall) => unknown,
   ): Promise<unknown> {
     const done = recorded.get(name);
     if (done !== undefined) return recall(done);
@@ -108,7 +110,10 @@ export function openJournal(context: JournalContext): Journal {
     const transaction = await lease.beginStep().catch((error: unknown) => {
       throw error instanceof StoreUnavailableError ? transactionAborted(circumstances, error) : error;
     });
-    const settled = await settleIn(transaction, (tx) => run(tx, callOf(name)));
+    const { addEvent: write } = transaction;
+    const { identity } = lease;
+    const outbox = openOutbox({ identity, step: name, maxEventBytes: settings.maxEventBytes, write });
+    const settled = await settleIn(transaction, (tx) => run(tx, withOutbox(callOf(name), outbox)));
     if (settled.kind !== 'returned') {
       const cause = settled.kind === 'threw' ? settled.error : settled.reason;
       // Asked before the rollback, which leaves nothing to see of it.

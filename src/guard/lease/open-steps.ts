@@ -2,7 +2,7 @@
 
 import type { Logger } from '../../config/logger.ts';
 import type { Transaction } from '../../store/port.ts';
-import type { Step, StepCall, StepOptions } from './step.ts';
+import type { Step, StepCall, StepOptions, StepTransactionCall } from './step.ts';
 
 const MAX_NAME_LENGTH = 255;
 
@@ -11,7 +11,10 @@ const MAX_NAME_LENGTH = 255;
 const UNSTORABLE = /[\u0000\p{Surrogate}]/u;
 
 type RunStep = (name: string, run: (call: StepCall) => unknown, options: StepOptions) => Promise<unknown>;
-type RunTransaction = (name: string, run: (tx: Transaction, call: StepCall) => unknown) => Promise<unknown>;
+type RunTransaction = (
+  name: string,
+  run: (tx: Transaction, call: StepTransactionCall) => unknown,
+) => Promise<unknown>;
 
 export interface OpenSteps {
   readonly called: ReadonlySet<string>;
@@ -75,7 +78,7 @@ export function openSteps(coordinate: string, logger: Logger): OpenSteps {
     stepOf(runStep, runTransaction) {
       const step = (name: string, run: (call: StepCall) => unknown, options: StepOptions = {}) =>
         start(name, () => runStep(name, run, options));
-      const transaction = (name: string, run: (tx: Transaction, call: StepCall) => unknown) =>
+      const transaction = (name: string, run: (tx: Transaction, call: StepTransactionCall) => unknown) =>
         start(name, () => runTransaction(name, run));
       return Object.assign(step, { transaction }) as Step;
     },

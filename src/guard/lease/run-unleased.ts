@@ -1,11 +1,13 @@
 /** Runs a resolver of lease mode that was called without a key: without a lease, a journal or a record. */
 
+import { openOutbox } from '../../outbox/outbox.ts';
 import type { Attempt } from '../../store/port.ts';
 import type { AttemptSettings } from '../attempt-settings.ts';
 import { deriveKey } from '../current.ts';
 import { runUnrecorded } from '../transaction/run-unrecorded.ts';
 import { openSteps } from './open-steps.ts';
 import type { Step, StepCall, StepOptions } from './step.ts';
+import { withOutbox } from './with-outbox.ts';
 
 export interface UnleasedContext {
   readonly coordinate: string;
@@ -35,7 +37,12 @@ export async function runUnleased(
   });
   const step = steps.stepOf(
     async (name, run, options) => run(callOf(name, options)),
-    async (name, run) => runUnrecorded(context, await context.begin(), ({ tx }) => run(tx, callOf(name, {}))),
+    async (name, run) =>
+      runUnrecorded(context, await context.begin(), ({ tx, addEvent: write }) => {
+        const { maxEventBytes } = attempts;
+        const outbox = openOutbox({ identity: context.identity, step: name, maxEventBytes, write });
+        return run(tx, withOutbox(callOf(name, {}), outbox));
+      }),
   );
   try {
     const value = await resolve({ attempt: 1, step, keeper: { signal } });

@@ -1,5 +1,6 @@
 /** What a resolver in lease mode calls its steps by. */
 
+import type { Outbox } from '../../outbox/outbox.ts';
 import type { Transaction } from '../../store/port.ts';
 
 /** What a step is given. */
@@ -13,6 +14,12 @@ export interface StepCall {
   readonly signal: AbortSignal;
   /** Which attempt this is, from 1. */
   readonly attempt: number;
+}
+
+/** What a step with a transaction is given beside that. */
+export interface StepTransactionCall extends StepCall {
+  /** Adds events, which relays publish once the step has committed. */
+  readonly outbox: Outbox;
 }
 
 export interface StepOptions {
@@ -40,9 +47,12 @@ export interface Step {
   <T>(name: string, run: (call: StepCall) => T | Promise<T>, options?: StepOptions): Promise<T>;
 
   /**
-   * Runs a step that writes to Postgres: its writes and its entry in the journal commit together.
+   * Runs a step that writes to Postgres: its writes, its events and its entry in the journal commit together.
    *
    * @throws IdempotencyError TRANSACTION_ABORTED when Postgres ended the transaction, and as above.
    */
-  transaction<T>(name: string, run: (tx: Transaction, call: StepCall) => T | Promise<T>): Promise<T>;
+  transaction<T>(
+    name: string,
+    run: (tx: Transaction, call: StepTransactionCall) => T | Promise<T>,
+  ): Promise<T>;
 }

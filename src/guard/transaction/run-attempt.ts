@@ -20,8 +20,10 @@ export async function runAttempt(
   claim: Claim,
 ): Promise<Answer> {
   const { call } = passenger;
-  const { client } = claim.attempt;
-  const settled = await settleIn(claim.attempt, (tx) => passenger.resolve({ attempt: 1, tx, client }));
+  const { client, addEvent } = claim.attempt;
+  const settled = await settleIn(claim.attempt, (tx) =>
+    passenger.resolve({ attempt: 1, tx, client, addEvent }),
+  );
   switch (settled.kind) {
     case 'died':
       return rollBack(context, passenger, claim, transactionAborted({ ...call, ...context }, settled.reason));

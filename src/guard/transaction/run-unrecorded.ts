@@ -1,7 +1,8 @@
 /** Runs a guarded resolver that was called without a key: in a transaction, without a record. */
 
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
-import type { Attempt, Transaction } from '../../store/port.ts';
+import type { Attempt } from '../../store/port.ts';
+import type { TransactionMeans } from '../current.ts';
 import { transactionBroken } from '../refusals.ts';
 import { settleIn } from '../settle.ts';
 
@@ -14,14 +15,10 @@ interface Circumstances {
 export async function runUnrecorded(
   circumstances: Circumstances,
   attempt: Attempt,
-  resolve: (means: {
-    readonly attempt: number;
-    readonly tx: Transaction;
-    readonly client: unknown;
-  }) => unknown,
+  resolve: (means: TransactionMeans) => unknown,
 ): Promise<unknown> {
-  const { client } = attempt;
-  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx, client }));
+  const { client, addEvent } = attempt;
+  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx, client, addEvent }));
   switch (settled.kind) {
     case 'died':
       await rollBack(circumstances, attempt, settled.reason);

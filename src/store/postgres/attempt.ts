@@ -3,6 +3,7 @@
 import type { Attempt, NewRecord, UnrecordedCompletion } from '../port.ts';
 import { TooLateToJoin } from './ambient/ambient.ts';
 import type { Ambient } from './ambient/ambient.ts';
+import type { InsertEvents } from './events/event-statements.ts';
 import { judge } from './outcome.ts';
 import type { OutcomeContext } from './outcome.ts';
 import { cannotCommit, isCausedByPostgres, isRefusal, someCause, sqlStateOf } from './sqlstate.ts';
@@ -17,6 +18,7 @@ export interface AttemptContext extends OutcomeContext {
   readonly commitTimeout: number;
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
+  readonly insertEvents: InsertEvents;
 }
 
 type Broken = Extract<UnrecordedCompletion, { readonly kind: 'broken' }>;
@@ -29,7 +31,7 @@ const ENDED: Broken = {
 
 export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   const { pools, session, token, claimSettings } = context;
-  const handle = revocableTransaction(session);
+  const handle = revocableTransaction(session, (events) => context.insertEvents(token, events));
   // Bounds the attempt even where the resolver never settles and the server has no transaction timeout.
   const timer = setTimeout(
     () => session.destroy(new Error(`the transaction lasted longer than ${context.transactionTimeout} ms`)),
@@ -84,6 +86,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   return {
     tx: handle.tx,
     died: session.died,
+    addEvent: (event) => handle.addEvent(event),
     enter: (work) => context.ambient.enter(handle.joined, work),
     wasFailedByStore: (error) =>
       session.dead ||
@@ -108,6 +111,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
         // would publish the effect of the attempt that lost.
         const statements = [
           restoreSettings(claimSettings, context.commitTimeout),
+          ...handle.heldEvents(),
           context.completeStatement(token, record, claimSettings),
           COMMIT,
         ];
@@ -130,7 +134,12 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
 
     commitWith: (statement) =>
       endWell(async () => {
-        const statements = [restoreSettings(claimSettings, context.commitTimeout), statement(token), COMMIT];
+        const statements = [
+          restoreSettings(claimSettings, context.commitTimeout),
+          ...handle.heldEvents(),
+          statement(token),
+          COMMIT,
+        ];
         const answer = await session.send(statements, context.commitTimeout);
         if (answer.kind === 'done') return answer;
         const unanswered = !isRefusal(answer.error);
@@ -141,9 +150,12 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
 
     commitUnrecorded: () =>
       endWell(async () => {
-        const answer = await session.send([MARKER, COMMIT], context.commitTimeout);
+        const events = handle.heldEvents();
+        const restored = events.length > 0 ? [restoreSettings(claimSettings, context.commitTimeout)] : [];
+        const statements = [...restored, ...events, MARKER, COMMIT];
+        const answer = await session.send(statements, context.commitTimeout);
         if (answer.kind === 'done') {
-          const [marker, committed] = answer.results;
+          const [marker, committed] = answer.results.slice(-2);
           if (marker?.rows[0]?.['attempt'] === token && committed?.command === 'COMMIT') {
             return { kind: 'committed' };
           }

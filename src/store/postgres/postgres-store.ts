@@ -14,6 +14,8 @@ import { leaseStatementsFor } from './lease-statements.ts';
 import { leaseStore } from './lease-store.ts';
 import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
+import { insertEventsFor } from './events/event-statements.ts';
+import { outboxStore } from './events/outbox-store.ts';
 import { judge, look } from './outcome.ts';
 import { Pools } from './pools.ts';
 import type { ConnectionSource, PoolSettings } from './pools.ts';
@@ -95,13 +97,15 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     ambient: options.ambient,
     claimStatement,
     completeStatement,
+    insertEvents: insertEventsFor(settings.schema, settings.namespace),
     resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),
   };
 
+  const preparing = new Preparing(settings.preparedStatements);
   const leases = leaseStore({
     ...settings,
     pools,
-    preparing: new Preparing(settings.preparedStatements),
+    preparing,
     leases: leaseStatementsFor(settings.schema, settings.lockTimeout, settings.namespace),
     begin,
     onClock: options.onClock,
@@ -178,6 +182,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
           ambient: options.ambient,
           claimStatement,
           completeStatement,
+          insertEvents: shared.insertEvents,
           resolveCommit: shared.resolveCommit,
           record,
           onClock: options.onClock,
@@ -224,6 +229,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     claimLease: leases.claimLease,
     takeOver: leases.takeOver,
     abandoned: leases.abandoned,
+    outbox: outboxStore({ ...settings, pools, preparing }),
 
     async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);

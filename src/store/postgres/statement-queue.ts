@@ -30,6 +30,11 @@ export class StatementQueue {
     return this.#failedByPostgres;
   }
 
+  /** @throws Error when nothing more is accepted. */
+  assertOpen(): void {
+    if (this.over) throw this.#tooLate();
+  }
+
   /** Sends the statement after those before it. */
   send(config: QueryConfig): Promise<Result> {
     return this.enqueue(() => this.query(config));
@@ -80,14 +85,16 @@ export class StatementQueue {
   }
 
   #refuse(): Promise<never> {
+    return refusal(this.#tooLate());
+  }
+
+  #tooLate(): Error {
     const died = this.#open || this.#died;
     if (!died) publish({ type: 'postgres', event: 'late-statement' });
-    return refusal(
-      new Error(
-        died
-          ? 'The transaction is over: its session died.'
-          : 'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
-      ),
+    return new Error(
+      died
+        ? 'The transaction is over: its session died.'
+        : 'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
     );
   }
 }

@@ -11,7 +11,7 @@ export interface ClaimSettings {
   readonly synchronousCommit: string;
 }
 
-const tables = ['record', 'store', 'step'];
+const tables = ['record', 'store', 'step', 'outbox', 'outbox_pause'];
 const functions = ['claim', 'complete', 'claim_lease', 'complete_lease', 'record_step', 'release_lease'];
 
 export type Statements = ReturnType<typeof statementsFor>;

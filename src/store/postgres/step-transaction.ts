@@ -32,6 +32,7 @@ export function stepTransaction(context: StepTransactionContext): StepTransactio
   return {
     tx: attempt.tx,
     died: attempt.died,
+    addEvent: (event) => attempt.addEvent(event),
     enter: (work) => attempt.enter(work),
     wasFailedByStore: (error) => attempt.wasFailedByStore(error),
     rollback: () => attempt.rollback(),

@@ -1,8 +1,10 @@
 /** The handle through which a resolver writes: part of one attempt, and over when the resolver settles. */
 
 import type { QueryConfig } from 'pg';
+import type { NewEvent } from '../outbox-port.ts';
 import type { Transaction, TransactionResult, TransactionStatement } from '../port.ts';
 import { JoinedTransaction } from './ambient/joined-transaction.ts';
+import { attemptEvents } from './events/attempt-events.ts';
 import type { Session } from './session.ts';
 import { transactionCommandIn } from './sql-commands.ts';
 import { StatementQueue, refusal } from './statement-queue.ts';
@@ -14,13 +16,21 @@ export interface RevocableTransaction {
   readonly joined: JoinedTransaction;
   /** Whether a statement failed because of Postgres itself: serialization, deadlock, timeout, lost connection. */
   readonly failedByPostgres: boolean;
+  /** @throws Error when the transaction is over. */
+  addEvent(event: NewEvent): void;
+  /** Statements for events that were not inserted yet: to be sent with the COMMIT. */
+  heldEvents(): readonly string[];
   /** Refuses further statements, and resolves when those already queued have finished. */
   revoke(): Promise<void>;
 }
 
-export function revocableTransaction(session: Session): RevocableTransaction {
+export function revocableTransaction(
+  session: Session,
+  insertEvents: (events: readonly NewEvent[]) => string,
+): RevocableTransaction {
   const queue = new StatementQueue(session);
-  const joined = new JoinedTransaction(queue);
+  const events = attemptEvents(queue, insertEvents);
+  const joined = new JoinedTransaction(queue, () => events.beforeSavepoint());
 
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
     let config: QueryConfig;
@@ -41,6 +51,11 @@ export function revocableTransaction(session: Session): RevocableTransaction {
     get failedByPostgres() {
       return queue.failedByPostgres;
     },
+    addEvent(event) {
+      events.add(event);
+      joined.noteWrite();
+    },
+    heldEvents: () => events.takeHeld(),
     revoke() {
       const revoked = queue.revoke();
       joined.close();

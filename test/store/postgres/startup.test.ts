@@ -69,7 +69,7 @@ describe('a schema that is missing', () => {
     const explicit = createIdempotency({ ...options, postgres: two.url });
     onTestFinished(async () => void (await Promise.all([automatic.close(), explicit.close()])));
     await automatic.open();
-    expect(await explicit.migrate()).toEqual({ schema: SCHEMA, applied: ['0001_record', '0002_lease'] });
+    expect(await explicit.migrate()).toEqual({ schema: SCHEMA, applied: ['0001_record', '0002_lease', '0003_outbox'] });
     await explicit.open();
   });
 });
@@ -99,7 +99,7 @@ test('a schema of a newer version is refused, with migrate: true as well', async
   }
 });
 
-test.each(['step', 'store'])('the table %s must survive a crash: UNLOGGED is refused', async (table) => {
+test.each(['step', 'store', 'outbox'])('the table %s must survive a crash: UNLOGGED is refused', async (table) => {
   const { url } = await createDatabase({ migrated: true });
   await (await connect(url)).query(`alter table ${SCHEMA}.${table} set unlogged`);
   const { message } = await refusal(url);

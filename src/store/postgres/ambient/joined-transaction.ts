@@ -7,7 +7,7 @@ import type { Result, StatementQueue } from '../statement-queue.ts';
 import type { Joinable } from './joinable.ts';
 import { aborted, releasedInside, swallowed, undone, unfinished } from './joined-errors.ts';
 import { localSettings } from './session-settings.ts';
-import { savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
+import { mentionsSavepoint, savepointCommandOf, transactionCommandOf } from './transaction-command.ts';
 import { Turns } from './turns.ts';
 import type { Open, Owner } from './turns.ts';
 
@@ -38,9 +38,12 @@ export class JoinedTransaction implements Joinable {
   #damage: Error | undefined;
   /** Transactions that were open when the attempt was over. */
   #left: readonly Level[] = [];
+  readonly #beforeSavepoint: () => void;
 
-  constructor(queue: StatementQueue) {
+  /** `beforeSavepoint` is called when one is about to be queued. */
+  constructor(queue: StatementQueue, beforeSavepoint: () => void) {
     this.#queue = queue;
+    this.#beforeSavepoint = beforeSavepoint;
     this.#turns = new Turns(queue);
   }
 
@@ -71,6 +74,7 @@ export class JoinedTransaction implements Joinable {
         return this.statement(owner, config);
       case 'begin':
         this.#beginning.add(owner);
+        this.#beforeSavepoint();
         return this.#turns.take(owner, () => this.#begin(owner));
       case 'commit':
       case 'rollback':
@@ -85,6 +89,7 @@ export class JoinedTransaction implements Joinable {
 
   /** Runs a statement that is no such command. */
   statement(owner: Owner | undefined, config: QueryConfig): Promise<Result> {
+    if (mentionsSavepoint(config.text)) this.#beforeSavepoint();
     if (this.#turns.newest === undefined) return this.#queue.enqueue(() => this.#send(owner, config));
     return this.#turns.take(owner, () => {
       const { newest } = this.#turns;
@@ -95,6 +100,16 @@ export class JoinedTransaction implements Joinable {
         own === newest ? [] : this.#turns.open.slice(own && this.#turns.open.indexOf(own) + 1);
       return this.#queue.enqueue(() => this.#query(newest, own, inMidstOf, owner, config));
     });
+  }
+
+  /**
+   * Something was written through no client, in the midst of the newest transaction. Whose it is can't be told where
+   * several are at work, so that undoing it with the newest may lose it for another.
+   */
+  noteWrite(): void {
+    const { newest, open } = this.#turns;
+    if (newest === undefined) return;
+    if (this.#turns.anyWaiting || open.some(({ owner }) => owner !== newest.owner)) newest.foreign += 1;
   }
 
   /** A client is given back. What it has left open would be open for nobody. */

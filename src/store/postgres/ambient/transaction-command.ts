@@ -29,6 +29,11 @@ export function transactionCommandOf(text: string): TransactionCommand | undefin
   );
 }
 
+/** Whether the text may set a savepoint. */
+export function mentionsSavepoint(text: string): boolean {
+  return /\bsavepoint\b/i.test(text);
+}
+
 /** Reads whether a text sets a savepoint, or rolls back to one, and its name. */
 export function savepointCommandOf(
   text: string,

@@ -7,12 +7,21 @@ import { statementHeads } from '../sql-commands.ts';
 import { refusal } from '../statement-queue.ts';
 import { configOf } from '../transaction.ts';
 import { rowsOf } from './library-answer.ts';
-import { isCausedByServer } from './library-errors.ts';
+import { FAILED_TRANSACTION } from '../sqlstate.ts';
+import { isCausedByServer, sqlStateWithin } from './library-errors.ts';
 
 export interface LibraryHandle {
   readonly tx: Transaction;
   /** Whether a statement failed because of Postgres itself: serialization, deadlock, timeout, lost connection. */
   readonly failedByPostgres: boolean;
+  /**
+   * Sends a statement of the store's own, in its place among the others, and does not wait for it.
+   *
+   * @throws Error when the transaction is over.
+   */
+  write(text: string): void;
+  /** Why such a statement failed that the transaction has outlived. */
+  readonly unwritten: unknown;
   /** Refuses further statements, and resolves when those under way have finished. */
   revoke(): Promise<void>;
 }
@@ -22,6 +31,7 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
   let last: Promise<unknown> = Promise.resolve();
   let open = true;
   let failedByPostgres = false;
+  let unwritten: unknown;
 
   async function send(text: string, values: readonly unknown[]): Promise<TransactionResult<unknown>> {
     try {
@@ -34,14 +44,7 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
   }
 
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
-    if (!open) {
-      publish({ type: 'postgres', event: 'late-statement' });
-      return refusal(
-        new Error(
-          'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
-        ),
-      );
-    }
+    if (!open) return refusal(tooLate());
     let text: string;
     let given: readonly unknown[];
     try {
@@ -54,6 +57,10 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
     } catch (error) {
       return refusal(error);
     }
+    return enqueue(text, given);
+  }
+
+  function enqueue(text: string, given: readonly unknown[]): Promise<TransactionResult<unknown>> {
     // One at a time, in the callers' order: not every library has a queue of its own.
     const sent = last.then(() => send(text, given));
     // A failed statement that nobody awaits must not end the process.
@@ -69,11 +76,28 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
     get failedByPostgres() {
       return failedByPostgres;
     },
+    write(text) {
+      if (!open) throw tooLate();
+      enqueue(text, []).catch((error: unknown) => {
+        // In a failed transaction it is the failure that counts: whoever rolls that back undoes this as well.
+        if (sqlStateWithin(error) !== FAILED_TRANSACTION) unwritten ??= error;
+      });
+    },
+    get unwritten() {
+      return unwritten;
+    },
     async revoke() {
       open = false;
       await Promise.all(underWay);
     },
   };
+}
+
+function tooLate(): Error {
+  publish({ type: 'postgres', event: 'late-statement' });
+  return new Error(
+    'The transaction is over: its resolver has settled. Await every query before the resolver returns.',
+  );
 }
 
 /** The command's name, of the last statement as Postgres tells it. */

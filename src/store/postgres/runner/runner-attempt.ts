@@ -3,6 +3,7 @@
 import type { RunnerTransaction } from '../../../config/transaction-runner.ts';
 import type { Attempt, Completion, NewRecord, UnrecordedCompletion } from '../../port.ts';
 import type { Ambient } from '../ambient/ambient.ts';
+import type { InsertEvents } from '../events/event-statements.ts';
 import { cannotCommit } from '../sqlstate.ts';
 import type { ClaimSettings } from '../statements.ts';
 import { askLibrary } from './library-answer.ts';
@@ -12,7 +13,7 @@ import type { CommitContext } from './library-commit.ts';
 import { isCausedByServer, sqlStateWithin } from './library-errors.ts';
 import { libraryHandle } from './library-handle.ts';
 import { refusedJoin } from './refused-join.ts';
-import { MARKER, restoreThrough } from './runner-statements.ts';
+import { MARKER, addThrough, restoreThrough } from './runner-statements.ts';
 
 export interface RunnerAttemptContext extends Omit<CommitContext, 'ask'> {
   readonly transaction: RunnerTransaction;
@@ -23,6 +24,7 @@ export interface RunnerAttemptContext extends Omit<CommitContext, 'ask'> {
   readonly claimTimeout: number;
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
+  readonly insertEvents: InsertEvents;
   /** Commits a record in a transaction of its own. */
   readonly record: (record: NewRecord) => Promise<Completion>;
   /** Told when nobody has to end it any more. */
@@ -94,6 +96,7 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     if (death !== undefined) return { kind: 'aborted', cause: death };
     const answer = await ask<Row>(statement, commitTimeout);
     if (answer.kind === 'answered') {
+      if (answer.row.attempt === token && handle.unwritten !== undefined) return unwritten(handle.unwritten);
       if (answer.row.attempt === token) return answer.row;
       return endedUnderneath(new Error('the transaction had been ended'));
     }
@@ -101,6 +104,12 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     const { error: cause } = answer;
     if ((await rollBack(context)) === 'ended-underneath') return broken(true, cause);
     return cannotCommit(sqlStateWithin(cause)) ? broken(false, cause) : { kind: 'aborted', cause };
+  }
+
+  /** An event is missing that was added: what it tells of must not be committed without it. */
+  async function unwritten(cause: unknown): Promise<NotReady> {
+    if ((await rollBack(context)) === 'ended-underneath') return broken(true, cause);
+    return { kind: 'aborted', cause };
   }
 
   /** `lost`: the transaction was gone by itself, with its connection or by a timeout of the library's. */
@@ -119,6 +128,8 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     client: transaction.client,
     died,
     die,
+    // At once: savepoints that the library sets by its own handle are not seen here.
+    addEvent: (event) => handle.write(addThrough(context.insertEvents(token, [event]))),
     enter: (work) => context.ambient.enter(refused, work),
     wasFailedByStore: (error) => death !== undefined || handle.failedByPostgres || isCausedByServer(error),
 

@@ -28,7 +28,10 @@ export interface LibraryHandle {
 
 export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
   const underWay = new Set<Promise<unknown>>();
-  let last: Promise<unknown> = Promise.resolve();
+  /** Settles with the last statement of `tx` and of the store's own; `undefined` where none is under way. */
+  let last: Promise<unknown> | undefined;
+  /** How many statements of `tx` have not been answered. */
+  let waiting = 0;
   let open = true;
   let failedByPostgres = false;
   let unwritten: unknown;
@@ -57,15 +60,20 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
     } catch (error) {
       return refusal(error);
     }
-    return enqueue(text, given);
+    waiting += 1;
+    // One at a time, in the callers' order: not every library has a queue of its own.
+    const sent = track((last ?? Promise.resolve()).then(() => send(text, given)));
+    const answered = (): void => void (waiting -= 1);
+    sent.then(answered, answered);
+    return sent;
   }
 
-  function enqueue(text: string, given: readonly unknown[]): Promise<TransactionResult<unknown>> {
-    // One at a time, in the callers' order: not every library has a queue of its own.
-    const sent = last.then(() => send(text, given));
+  function track<T>(sent: Promise<T>): Promise<T> {
     // A failed statement that nobody awaits must not end the process.
     const settled = sent.then(ignore, ignore);
-    last = settled;
+    const before = last;
+    const both = before === undefined ? settled : Promise.all([before, settled]).then(ignore);
+    last = both;
     underWay.add(settled);
     void settled.then(() => underWay.delete(settled));
     return sent;
@@ -78,7 +86,10 @@ export function libraryHandle(transaction: RunnerTransaction): LibraryHandle {
     },
     write(text) {
       if (!open) throw tooLate();
-      enqueue(text, []).catch((error: unknown) => {
+      // In this very turn, unless the resolver's own statements wait: what it sends next by the library's handle, a
+      // savepoint perhaps, must be behind it.
+      const sent = waiting === 0 ? send(text, []) : last!.then(() => send(text, []));
+      track(sent).catch((error: unknown) => {
         // In a failed transaction it is the failure that counts: whoever rolls that back undoes this as well.
         if (sqlStateWithin(error) !== FAILED_TRANSACTION) unwritten ??= error;
       });

@@ -36,7 +36,7 @@ test('what a killed relay held is published by another, under the same id, when 
   await child.kill();
   relay.start();
   await eventually(() => relay.published.length === 3, PATIENCE);
-  expect(relay.published.map(({ id }) => id).toSorted()).toEqual([first, second, third].toSorted());
+  expect(relay.published.map(({ id }) => id).toSorted()).toEqual([first!, second!, third!].toSorted());
   expect(relay.published.findIndex(({ id }) => id === second)).toBeLessThan(
     relay.published.findIndex(({ id }) => id === third),
   );

@@ -34,14 +34,12 @@ const ascending = (count: number): number[] => Array.from({ length: count }, (_,
 /** What was published, in that order, by key. */
 function ledger() {
   const byKey = new Map<string, number[]>();
-  return {
-    byKey,
-    note({ key, ...event }: OutboxEvent): void {
-      const list = byKey.get(key!) ?? [];
-      list.push(payloadOf(event) as number);
-      byKey.set(key!, list);
-    },
+  const note = ({ key, ...event }: OutboxEvent): void => {
+    const list = byKey.get(key!) ?? [];
+    list.push(payloadOf(event) as number);
+    byKey.set(key!, list);
   };
+  return { byKey, note };
 }
 
 test('by six relays, a third of whose first tries fail', async () => {

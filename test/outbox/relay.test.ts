@@ -169,8 +169,8 @@ describe('dead letters', () => {
     const relay = setting.relay();
     expect(await relay.redrive([first!, second!])).toBe(2);
     await relay.drain();
-    expect(relay.published.map(({ id, attempt }) => [id, attempt]).toSorted()).toEqual(
-      [first, second].map((id) => [id, 1]).toSorted(),
+    expect(relay.published.map(({ id, attempt }) => `${id} ${attempt}`).toSorted()).toEqual(
+      [first, second].map((id) => `${id} 1`).toSorted(),
     );
     expect(await relay.redrive({ topic: 'a' })).toBe(0);
     expect(await relay.redrive({})).toBe(1);

@@ -1,5 +1,6 @@
 /** Publishes what was committed in the outbox, for as long as it runs. */
 
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../config/logger.ts';
 import type { OutboxCounts, OutboxStore } from '../store/outbox-port.ts';
 import { publish as tell } from '../telemetry/channels.ts';
@@ -91,7 +92,7 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
 
   function begin(): Running {
     const pace = new Pace(settings);
-    const [stopping, stopped] = [new AbortController(), new AbortController()];
+    const [stopping, stopped] = controllers();
 
     async function run(): Promise<void> {
       const search = new Search();
@@ -132,7 +133,7 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
     async drain() {
       const store = await open();
       const search = new Search();
-      const [stopping, stopped] = [new AbortController(), new AbortController()];
+      const [stopping, stopped] = controllers();
       const totals = { published: 0, failed: 0, dead: 0 };
       for (;;) {
         const result = await round(store, search, stopping, stopped);
@@ -165,6 +166,13 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
     },
     [Symbol.asyncDispose]: stop,
   };
+}
+
+function controllers(): readonly [stopping: AbortController, stopped: AbortController] {
+  const both = [new AbortController(), new AbortController()] as const;
+  // Everything that is being published listens.
+  setMaxListeners(0, ...both.map(({ signal }) => signal));
+  return both;
 }
 
 /** A round that has published nothing goes slowly: the broker may be down, and each try would make a dead letter. */

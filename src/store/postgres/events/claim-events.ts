@@ -43,6 +43,9 @@ export interface ClaimEventRow {
  *   stands still would fill every claim with events that must not be taken.
  * - One that has silenced as many relays as the limit goes alone; if it did so even alone, it is buried.
  *
+ * Who stands in front is looked for from behind: what has gone lies at the front, and is still passed by as long as
+ * somebody's snapshot is old.
+ *
  * What it is parked for is locked `for key share` first: whoever removes that waits for this transaction, and only
  * then looks for what is parked. Otherwise it would miss this row, which would be parked for nobody.
  */
@@ -71,16 +74,18 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
       select r.*,
         pg_catalog.row_number() over (order by r.available_at, r.position) as place,
         r.topic in (select p.topic from pause as p) as is_paused,
-        r.ordering_key is not null and exists (
-          select from ${outbox} as e
+        r.ordering_key is not null and (
+          select e.position from ${outbox} as e
           where ${own('e')} and e.ordering_key = r.ordering_key and e.position < r.position
-        ) as is_behind
+          order by e.position desc limit 1
+        ) is not null as is_behind
       from ready as r
     ), first as materialized (
       select p.*, min(p.place) over () as first_place
       from placed as p where not p.is_paused and not p.is_behind and p.silenced <= ${literal(crashLimit)}
     ), head as materialized (
-      select f.position, f.ordering_key, f.place from first as f
+      select f.position, f.ordering_key, f.place, (${literal(limit)} - count(*) over ()) / count(*) over () as room
+      from first as f
       where case when (select a.silenced from first as a where a.place = a.first_place) = ${literal(crashLimit)}
         then f.place = f.first_place else f.silenced < ${literal(crashLimit)} end
     ), chain as materialized (
@@ -92,7 +97,7 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
               and ${wanted('e')} and e.topic not in (select p.topic from pause as p) as is_free
           from ${outbox} as e
           where ${own('e')} and e.ordering_key = h.ordering_key and e.position > h.position
-          order by e.position limit ${literal(limit)}
+          order by e.position limit h.room
         ) as n
       ) as c
       where c.is_free and h.ordering_key is not null and not exists (
@@ -102,16 +107,16 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
       select o.position from ${outbox} as o
       where o.position in (select c.position from chain as c) for update skip locked
     ), following as materialized (
-      select f.position, f.place from (
-        select c.position, c.place, c.at,
-          pg_catalog.row_number() over (partition by c.ordering_key order by c.at) as locked_at
-        from chain as c join locked as l on l.position = c.position
-      ) as f where f.at = f.locked_at
+      select c.position, c.place, bool_and(c.is_locked) over (partition by c.ordering_key order by c.at) as is_next
+      from (
+        select c.*, c.position in (select l.position from locked as l) as is_locked from chain as c
+      ) as c
     ), chosen as materialized (
       select c.position, pg_catalog.row_number() over (order by c.place, c.position) as place from (
-        select h.position, h.place from head as h union all select f.position, f.place from following as f
+        select h.position, h.place from head as h
+        union all
+        select f.position, f.place from following as f where f.is_next
       ) as c
-      order by c.place, c.position limit ${literal(limit)}
     ), claimed as (
       update ${outbox} as o set
         available_at = ${now} + ${literal(leaseMs)} * interval '1 millisecond',

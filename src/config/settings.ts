@@ -175,6 +175,12 @@ export const settings = {
     about: 'Whether a sentence about the key is appended to the description of every guarded field.',
   },
   maxResultBytes: { kind: 'count', default: 1_048_576, min: 1, about: 'Largest stored result.' },
+  outboxNotify: {
+    kind: 'flag',
+    default: false,
+    about:
+      'Whether a NOTIFY of its own follows each commit that has added events, for relays of other processes that listen. Those of this one need none.',
+  },
   maxEventBytes: {
     kind: 'count',
     default: 1_000_000,

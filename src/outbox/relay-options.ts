@@ -41,6 +41,14 @@ export interface RelayOptions {
   readonly pollMinMs?: number | undefined;
   /** The wait to which it grows while there is nothing, in milliseconds. @defaultValue 2000 */
   readonly pollMaxMs?: number | undefined;
+  /**
+   * Whether it also listens, on a connection of its own, for processes that say that they have committed events (setting
+   * `outboxNotify`). It looks for events all the same; this only makes it look sooner. It needs a connection that no
+   * pooler shares.
+   *
+   * @defaultValue false
+   */
+  readonly notify?: boolean | undefined;
   /** How long `stop` waits for events that are being published, in milliseconds. @defaultValue 10000 */
   readonly stopTimeoutMs?: number | undefined;
   /**
@@ -78,6 +86,7 @@ const others = [
 export type RelaySettings = { readonly [Name in NumberName]: number } & {
   readonly target: { readonly publish: PublishFunction } | { readonly publisher: Publisher };
   readonly topics: readonly string[] | undefined;
+  readonly notify: boolean;
   readonly onError: RelayOptions['onError'];
 };
 
@@ -89,7 +98,8 @@ export function readRelayOptions(options: RelayOptions): RelaySettings {
     (Object.keys(numbers) as NumberName[]).map((name) => [name, readNumber(name, options[name])]),
   ) as Record<NumberName, number>;
   if (resolved.pollMinMs > resolved.pollMaxMs) throw wrong('pollMinMs', 'must not exceed `pollMaxMs`');
-  const { topics, onError } = options;
+  const { topics, onError, notify = false } = options;
+  if (typeof notify !== 'boolean') throw wrong('notify', 'expects true or false');
   if (topics !== undefined && (!Array.isArray(topics) || topics.length === 0 || !topics.every(isTopic))) {
     throw wrong('topics', 'expects a list of at least one topic');
   }
@@ -98,6 +108,7 @@ export function readRelayOptions(options: RelayOptions): RelaySettings {
     ...resolved,
     target: readTarget(options),
     topics: topics === undefined ? undefined : [...(topics as readonly string[])],
+    notify,
     onError,
   };
 }

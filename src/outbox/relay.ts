@@ -97,11 +97,13 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
     async function run(): Promise<void> {
       const search = new Search();
       let store: OutboxStore | undefined;
+      let unwatch: (() => void) | undefined;
       while (!stopping.signal.aborted) {
         let waitMs: number;
         try {
           // Kept: what is claimed when the stores are closed must go back through the one that it came from.
           store ??= await open();
+          unwatch ??= store.watchEvents(() => pace.hint(), settings.notify);
           waitMs = pace.next(yieldOf(await round(store, search, stopping, stopped)));
         } catch (error) {
           told.unavailable(error);
@@ -110,6 +112,7 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
         if (waitMs > 0) tell({ type: 'relay', event: 'waiting', waitMs });
         await pace.wait(waitMs, stopping.signal);
       }
+      unwatch?.();
     }
 
     return { pace, stopping, stopped, ended: run() };

@@ -126,4 +126,9 @@ export interface OutboxStore {
   discardEvents(filter: DeadLetterFilter): Promise<number>;
   /** @throws StoreUnavailableError */
   countEvents(): Promise<OutboxCounts>;
+  /**
+   * Calls back when there may be events to claim, until what it returns is called: this process has committed some,
+   * or, with `remote`, another says that it has. A hint and no more: it may be missing, and it may be wrong.
+   */
+  watchEvents(listener: () => void, remote: boolean): () => void;
 }

@@ -12,6 +12,7 @@ let service: Service;
 
 const SDL = `extend type Mutation {
   loose(fail: Boolean! = false): String @idempotent(required: false)
+  ended: String @idempotent(required: false)
   looseLease: String @idempotent(required: false, mode: LEASE)
 }`;
 
@@ -32,6 +33,12 @@ beforeAll(async () => {
           const id = idempotency.current(info).outbox.add({ topic: 'loose', payload: 'loose' });
           if (fail) throw new Error('no');
           return id;
+        },
+        ended: async (_: unknown, __: unknown, ___: unknown, info: GraphQLResolveInfo) => {
+          const { tx, outbox } = idempotency.current(info);
+          outbox.add({ topic: 'loose', payload: 'ended' });
+          // As a transaction looks that somebody else has begun: the marker of the attempt's is gone.
+          await tx.query(`select set_config('idempotency.attempt', '', true)`);
         },
         looseLease: (_: unknown, __: unknown, ___: unknown, info: GraphQLResolveInfo) =>
           idempotency
@@ -78,6 +85,11 @@ test('without a key the event commits with the transaction all the same, under a
 test('without a key, what fails publishes nothing', async () => {
   await service.send({ query: 'mutation { loose(fail: true) }' });
   expect(await published()).toEqual([]);
+});
+
+test('without a key, an event is not added to what is left of a transaction that was ended underneath', async () => {
+  expect((await service.send({ query: 'mutation { ended }' })).code).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+  expect(await setting.rows()).toEqual([]);
 });
 
 test('without a key or a lease, a step’s transaction has its outbox', async () => {

@@ -3,7 +3,6 @@
 import type { CurrentAttempt } from 'graphql-idempotency';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { codeOf } from '../guard/direct/calls.ts';
-import { deferred } from '../support/signal.ts';
 import { payloadOf, startOutboxCase } from './outbox-case.ts';
 import type { OutboxCase } from './outbox-case.ts';
 
@@ -141,15 +140,18 @@ describe('a transaction that is begun inside the attempt, through a pool that jo
 });
 
 test('a savepoint that comes when the resolver has settled loses nothing', async () => {
-  const settled = deferred();
   let late: Promise<unknown> | undefined;
-  await guard((attempt) => {
+  const run = guard((attempt) => {
+    const { tx } = attempt;
     add(attempt, 'kept');
-    late = settled.promise.then(() => attempt.tx.query('savepoint too_late')).catch(() => 'refused');
-    // In the turn in which the attempt ends, before its COMMIT is sent.
-    queueMicrotask(() => settled.resolve());
-    queueMicrotask(() => queueMicrotask(() => void attempt.tx.query('savepoint too_late').catch(() => {})));
+    // Nobody awaits it: the attempt has settled, and its COMMIT is not sent before this is answered.
+    void tx.query('select pg_sleep(0.3)');
+    setImmediate(() => {
+      late = expect(tx.query('savepoint too_late')).rejects.toThrow(/its resolver has settled/);
+    });
   });
+  await run;
   await late;
+  expect(late).toBeDefined();
   expect(await published()).toEqual(['kept']);
 });

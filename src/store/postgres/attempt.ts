@@ -19,6 +19,8 @@ export interface AttemptContext extends OutcomeContext {
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
   readonly insertEvents: InsertEvents;
+  /** Told when a transaction has committed that events were added in. */
+  readonly onEvents: () => void;
 }
 
 type Broken = Extract<UnrecordedCompletion, { readonly kind: 'broken' }>;
@@ -74,10 +76,14 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
   }
 
   /** Ends what is to commit: not where writes were undone of which somebody was told that they were done. */
-  function endWell<T>(work: () => Promise<T>): Promise<T | Broken> {
+  function endWell<T extends { readonly kind: string }>(work: () => Promise<T>): Promise<T | Broken> {
     return end(async (): Promise<T | Broken> => {
       const cause = handle.joined.damage;
-      if (cause === undefined) return work();
+      if (cause === undefined) {
+        const ended = await work();
+        if (handle.addedEvents && (ended.kind === 'committed' || ended.kind === 'done')) context.onEvents();
+        return ended;
+      }
       const broken: Broken = { kind: 'broken', mayBeCommitted: false, cause };
       return (await rollBack()) === 'ended-underneath' ? ENDED : broken;
     });
@@ -149,7 +155,7 @@ export function openAttempt(context: AttemptContext): Attempt & StepAttempt {
       }),
 
     commitUnrecorded: () =>
-      endWell(async () => {
+      endWell(async (): Promise<UnrecordedCompletion> => {
         const events = handle.heldEvents();
         const restored = events.length > 0 ? [restoreSettings(claimSettings, context.commitTimeout)] : [];
         const statements = [...restored, ...events, MARKER, COMMIT];

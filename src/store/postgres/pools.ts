@@ -35,7 +35,10 @@ export type InspectConnection = (client: PoolClient) => Promise<Origin>;
 export class Pools {
   readonly #attempts: Pool;
   readonly #reserved: Pool;
-  readonly #owned: readonly Pool[];
+  readonly #owned: Pool[];
+  /** Makes a pool for what keeps a connection to itself; `undefined` where there is but one. */
+  readonly #makeApart: (() => Pool) | undefined;
+  #apart: Pool | undefined;
   readonly #settings: PoolSettings;
   readonly #ambient: Ambient;
   readonly #inspect: InspectConnection;
@@ -56,11 +59,13 @@ export class Pools {
       this.#attempts = source.pool;
       this.#reserved = source.pool;
       this.#owned = [];
+      this.#makeApart = undefined;
     } else {
       const config = configOf(source, settings);
       this.#attempts = this.#own(config);
       this.#reserved = this.#own({ ...config, max: settings.reservedPoolSize, min: 0 });
       this.#owned = [this.#attempts, this.#reserved];
+      this.#makeApart = () => this.#own({ ...config, max: 1, min: 0 });
       if ('pool' in source) for (const pool of this.#owned) relayEvents(pool, source.pool, EVENTS);
     }
   }
@@ -114,6 +119,19 @@ export class Pools {
       client.off('error', onLost);
       client.release(lost);
     }
+  }
+
+  /**
+   * Lends a connection that is kept for as long as it is needed, apart from all others; one at a time. `undefined`
+   * where there can be but a single connection.
+   *
+   * @throws StoreUnavailableError
+   */
+  async apart(): Promise<PoolClient | undefined> {
+    if (this.#closed) throw new StoreUnavailableError('the store is closed');
+    if (this.#makeApart === undefined) return undefined;
+    if (this.#apart === undefined) this.#owned.push((this.#apart = this.#makeApart()));
+    return this.#connect(this.#apart);
   }
 
   release(session: Session): void {

@@ -14,6 +14,7 @@ import { leaseStatementsFor } from './lease-statements.ts';
 import { leaseStore } from './lease-store.ts';
 import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
+import { eventHints } from './events/event-hints.ts';
 import { insertEventsFor } from './events/event-statements.ts';
 import { outboxStore } from './events/outbox-store.ts';
 import { judge, look } from './outcome.ts';
@@ -37,6 +38,7 @@ export interface PostgresSettings extends PoolSettings {
   readonly probeTimeout: number;
   readonly lockTimeout: number;
   readonly preparedStatements: boolean;
+  readonly outboxNotify: boolean;
 }
 
 export interface PostgresStoreOptions {
@@ -91,6 +93,8 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     });
   }
 
+  const preparing = new Preparing(settings.preparedStatements);
+  const hints = eventHints({ ...settings, pools, preparing });
   const shared = {
     ...settings,
     pools,
@@ -98,10 +102,10 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     claimStatement,
     completeStatement,
     insertEvents: insertEventsFor(settings.schema, settings.namespace),
+    onEvents: () => hints.committed(),
     resolveCommit: (record: NewRecord, cause: unknown) => resolveCommit(shared, record, cause),
   };
 
-  const preparing = new Preparing(settings.preparedStatements);
   const leases = leaseStore({
     ...settings,
     pools,
@@ -183,6 +187,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
           claimStatement,
           completeStatement,
           insertEvents: shared.insertEvents,
+          onEvents: shared.onEvents,
           resolveCommit: shared.resolveCommit,
           record,
           onClock: options.onClock,
@@ -229,7 +234,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     claimLease: leases.claimLease,
     takeOver: leases.takeOver,
     abandoned: leases.abandoned,
-    outbox: outboxStore({ ...settings, pools, preparing }),
+    outbox: outboxStore({ ...settings, pools, preparing, hints }),
 
     async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);
@@ -258,6 +263,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
 
     async close() {
       library?.giveUp();
+      hints.close();
       await leases.giveUp();
       await pools.close();
     },

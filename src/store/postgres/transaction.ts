@@ -18,6 +18,8 @@ export interface RevocableTransaction {
   readonly failedByPostgres: boolean;
   /** @throws Error when the transaction is over. */
   addEvent(event: NewEvent): void;
+  /** Whether any was added. */
+  readonly addedEvents: boolean;
   /** Statements for events that were not inserted yet: to be sent with the COMMIT. */
   heldEvents(): readonly string[];
   /** Refuses further statements, and resolves when those already queued have finished. */
@@ -30,6 +32,7 @@ export function revocableTransaction(
 ): RevocableTransaction {
   const queue = new StatementQueue(session);
   const events = attemptEvents(queue, insertEvents);
+  let addedEvents = false;
   const joined = new JoinedTransaction(queue, () => events.beforeSavepoint());
 
   function query(statement: string | TransactionStatement, values?: readonly unknown[]): Promise<unknown> {
@@ -53,7 +56,11 @@ export function revocableTransaction(
     },
     addEvent(event) {
       events.add(event);
+      addedEvents = true;
       joined.noteWrite();
+    },
+    get addedEvents() {
+      return addedEvents;
     },
     heldEvents: () => events.takeHeld(),
     revoke() {

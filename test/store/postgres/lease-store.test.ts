@@ -40,6 +40,7 @@ beforeEach(async () => {
       probeTimeout: 5000,
       lockTimeout: 4000,
       preparedStatements: true,
+      outboxNotify: false,
     },
     connectionCheckMs: 0,
     serverTimeouts: true,

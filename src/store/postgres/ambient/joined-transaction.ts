@@ -4,6 +4,7 @@ import type { QueryConfig } from 'pg';
 import { readsOnly } from '../sql-commands.ts';
 import { refusal } from '../statement-queue.ts';
 import type { Result, StatementQueue } from '../statement-queue.ts';
+import { emptyResult, tagged } from './command-result.ts';
 import type { Joinable } from './joinable.ts';
 import { aborted, releasedInside, swallowed, undone, unfinished } from './joined-errors.ts';
 import { localSettings } from './session-settings.ts';
@@ -289,15 +290,6 @@ function handOver(level: Level, below: Level | undefined): void {
   if (below.owner === level.owner) below.wrote ||= level.wrote;
   else if (level.wrote) below.foreign += 1;
   below.foreign += level.foreign;
-}
-
-function tagged(result: Result, command: string): Result {
-  result.command = command;
-  return result;
-}
-
-function emptyResult(command: string): Result {
-  return { command, rowCount: null, oid: 0, fields: [], rows: [] };
 }
 
 function ignore(): void {}

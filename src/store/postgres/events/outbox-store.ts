@@ -7,6 +7,7 @@ import { commitAlone, untilAnswered } from '../own-transaction.ts';
 import type { Committed, OwnTransactionContext } from '../own-transaction.ts';
 import { CLAIM_SETTINGS, claimEvents } from './claim-events.ts';
 import type { ClaimEventRow } from './claim-events.ts';
+import type { EventHints } from './event-hints.ts';
 import { relayStatementsFor } from './relay-statements.ts';
 
 export interface OutboxStoreOptions extends OwnTransactionContext {
@@ -14,6 +15,7 @@ export interface OutboxStoreOptions extends OwnTransactionContext {
   readonly namespace: string;
   readonly probeTimeout: number;
   readonly transactionTimeout: number;
+  readonly hints: EventHints;
 }
 
 /** Of events that are published again if a crash of Postgres forgets it: no commit waits for the disk behind it. */
@@ -94,6 +96,8 @@ export function outboxStore(options: OutboxStoreOptions): OutboxStore {
       if ('ids' in filter && filter.ids.length === 0) return 0;
       return (await once([statements.discard(filter), statements.wakeFirst])).results[0]!.rowCount ?? 0;
     },
+
+    watchEvents: (listener, remote) => options.hints.watch(listener, remote),
 
     async countEvents() {
       const row = (await once([statements.count])).results[0]!.rows[0]!;

@@ -25,6 +25,8 @@ export interface RunnerAttemptContext extends Omit<CommitContext, 'ask'> {
   readonly transactionTimeout: number;
   readonly completeStatement: (token: string, record: NewRecord, claim?: ClaimSettings) => string;
   readonly insertEvents: InsertEvents;
+  /** Told when a transaction has committed that events were added in. */
+  readonly onEvents: () => void;
   /** Commits a record in a transaction of its own. */
   readonly record: (record: NewRecord) => Promise<Completion>;
   /** Told when nobody has to end it any more. */
@@ -49,6 +51,7 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
   const committing: CommitContext = { ...context, ask };
   let death: Error | undefined;
   let over = false;
+  let addedEvents = false;
   let reportDeath: (reason: Error) => void = () => {};
   const died = new Promise<Error>((resolve) => {
     reportDeath = resolve;
@@ -106,6 +109,11 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     return cannotCommit(sqlStateWithin(cause)) ? broken(false, cause) : { kind: 'aborted', cause };
   }
 
+  function tell<T extends { readonly kind: string }>(ended: T): T {
+    if (addedEvents && ended.kind === 'committed') context.onEvents();
+    return ended;
+  }
+
   /** An event is missing that was added: what it tells of must not be committed without it. */
   async function unwritten(cause: unknown): Promise<NotReady> {
     if ((await rollBack(context)) === 'ended-underneath') return broken(true, cause);
@@ -129,7 +137,10 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     died,
     die,
     // At once: savepoints that the library sets by its own handle are not seen here.
-    addEvent: (event) => handle.write(addThrough(context.insertEvents(token, [event]))),
+    addEvent(event) {
+      handle.write(addThrough(context.insertEvents(token, [event])));
+      addedEvents = true;
+    },
     enter: (work) => context.ambient.enter(refused, work),
     wasFailedByStore: (error) => death !== undefined || handle.failedByPostgres || isCausedByServer(error),
 
@@ -146,10 +157,12 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     async complete(record) {
       const prepared = await prepare(restoreThrough(context.claimSettings, commitTimeout));
       if ('kind' in prepared) return prepared;
-      return commitRecord(
-        committing,
-        record,
-        context.completeStatement(token, record, context.claimSettings),
+      return tell(
+        await commitRecord(
+          committing,
+          record,
+          context.completeStatement(token, record, context.claimSettings),
+        ),
       );
     },
 
@@ -167,7 +180,7 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
 
     async commitUnrecorded(): Promise<UnrecordedCompletion> {
       const prepared = await prepare<Marked & { readonly xid: string | null }>(MARKER);
-      return 'kind' in prepared ? prepared : commitUnrecorded(committing, prepared.xid);
+      return 'kind' in prepared ? prepared : tell(await commitUnrecorded(committing, prepared.xid));
     },
   };
 }

@@ -75,12 +75,14 @@ const numbers = {
 
 type NumberName = keyof typeof numbers;
 
-const others = [
-  'publish',
-  'publisher',
-  'topics',
-  'onError',
-] as const satisfies readonly (keyof RelayOptions)[];
+/** An object, so that none can be forgotten. */
+const others: Record<Exclude<keyof RelayOptions, NumberName>, true> = {
+  publish: true,
+  publisher: true,
+  topics: true,
+  notify: true,
+  onError: true,
+};
 
 /** The options, checked, with their defaults. */
 export type RelaySettings = { readonly [Name in NumberName]: number } & {
@@ -134,7 +136,7 @@ function readNumber(name: NumberName, value: unknown): number {
 }
 
 function refuseUnknown(given: readonly string[]): void {
-  const known = [...Object.keys(numbers), ...others];
+  const known = [...Object.keys(numbers), ...Object.keys(others)];
   const unknown = given.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const meant = nearestName(unknown, known);

@@ -198,7 +198,12 @@ function failureTeller({ onError }: RelaySettings, logger: Logger) {
   return {
     failed: (error: unknown, event: Parameters<NonNullable<typeof onError>>[1]): void => {
       if (onError !== undefined) {
-        onError(error, event);
+        try {
+          onError(error, event);
+        } catch (thrown) {
+          // The relay goes on: what it does next is not for a listener to decide.
+          logger.error('The option `onError` of a relay has thrown.', { cause: thrown });
+        }
       } else if (!failing) {
         failing = true;
         logger.warn('The relay cannot publish; it tries again. The next failures are not logged.', {

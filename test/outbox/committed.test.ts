@@ -85,6 +85,15 @@ test('an attempt that swallowed a failed statement publishes nothing', async () 
   expect(await published()).toEqual([]);
 });
 
+test('an attempt that adds an event and writes nothing else has written', async () => {
+  await setting.idempotency.guard({ ...call(), name: 'onlyEvents' }, ({ outbox }) => {
+    outbox.add({ topic: 't', payload: 1 });
+  });
+  await setting.idempotency.guard({ ...call(), name: 'nothingAtAll' }, () => {});
+  const told = (name: string): boolean => setting.log.some(({ message }) => message.startsWith(name));
+  expect([told('onlyEvents'), told('nothingAtAll')]).toEqual([false, true]);
+});
+
 test('a replay publishes nothing anew', async () => {
   const again = call();
   const add = ({ outbox }: { readonly outbox: Outbox }): void => void outbox.add({ topic: 't', payload: 1 });

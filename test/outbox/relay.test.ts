@@ -1,9 +1,10 @@
 /** What relays do with events: share them, try again, give up, and give back. */
 
 import type { OutboxEvent } from 'graphql-idempotency';
-import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import { deferred, eventually, within } from '../support/signal.ts';
-import { payloadOf, relayMessages, startOutboxCase } from './outbox-case.ts';
+import { QUICK, payloadOf, relayMessages, startOutboxCase } from './outbox-case.ts';
 import type { OutboxCase } from './outbox-case.ts';
 
 let setting: OutboxCase;
@@ -94,6 +95,65 @@ test('a failure is told with its event, and waits for its time', async () => {
     { state: 'waiting', started: 1, finished: 1, last_error: 'down' },
   ]);
   expect(await relay.drain()).toEqual({ published: 0, failed: 0, dead: 0 });
+});
+
+test('a listener that throws does not end the relay', async () => {
+  await setting.add({});
+  const relay = setting.relay({
+    publish: ({ attempt }: OutboxEvent) => {
+      if (attempt === 1) throw new Error('first try');
+    },
+    onError: () => {
+      throw new Error('of the listener');
+    },
+  });
+  relay.start();
+  await eventually(() => relay.published.length === 1);
+  expect(setting.log.some(({ message }) => message.includes('onError'))).toBe(true);
+});
+
+test('a relay outlives a database that is away, and says so', async () => {
+  const proxy = await startPostgresProxy({ target: setting.url });
+  onTestFinished(() => proxy.close());
+  const away = await startOutboxCase({
+    beside: setting,
+    postgres: proxy.url,
+    claimTimeout: 300,
+    acquireTimeout: 300,
+  });
+  const errors: unknown[] = [];
+  const relay = away.relay({ onError: (error, event) => errors.push([error, event]) });
+  relay.start();
+  await setting.add({});
+  await eventually(() => relay.published.length === 1);
+  await proxy.refuse();
+  proxy.cut();
+  await eventually(() => errors.length > 0);
+  const [id] = await setting.add({});
+  await proxy.healAll();
+  await eventually(() => relay.published.at(-1)?.id === id);
+  expect(errors[0]).toEqual([expect.any(Error), undefined]);
+});
+
+test('without a listener, the log is told once of an outage, and again of the next', async () => {
+  await setting.add({}, {}, {});
+  let down = true;
+  const publish = (): void => {
+    if (down) throw new Error('down');
+  };
+  const before = setting.log.length;
+  const told = (): number =>
+    setting.log.slice(before).filter(({ message }) => message.includes('cannot publish')).length;
+  const relay = setting.idempotency.relay({ ...QUICK, batchSize: 1, publish });
+  onTestFinished(() => relay.stop());
+  relay.start();
+  await eventually(async () => (await setting.rows()).every(({ finished }) => finished > 1));
+  expect(told()).toBe(1);
+  down = false;
+  await eventually(empty);
+  down = true;
+  await setting.add({});
+  await eventually(() => told() === 2);
 });
 
 test('one event that fails keeps no other from being published', async () => {

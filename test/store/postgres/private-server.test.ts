@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { startPostgres } from '../../support/postgres-server.ts';
 import type { PostgresServer } from '../../support/postgres-server.ts';
 import { startService } from '../../support/service.ts';
+import type { Service } from '../../support/service.ts';
 import { eventually } from '../../support/signal.ts';
 import { migrate } from 'graphql-idempotency/migrate';
 import { connect, refusalOf } from './connection.ts';
@@ -41,15 +42,17 @@ test('a role that may use the schema and write its tables is enough', async () =
     grant select on graphql_idempotency.migration, graphql_idempotency.store to app;
     grant select, insert, update, delete on graphql_idempotency.record to app;
     grant select, insert, update, delete on graphql_idempotency.step to app;
+    grant select, insert, update, delete on graphql_idempotency.outbox, graphql_idempotency.outbox_pause to app;
     create table payments (id serial primary key, amount integer not null, note text);
     grant all on payments to app; grant all on sequence payments_id_seq to app;
     create role powerless; grant powerless to app`);
   const url = new URL(primary.url);
   url.username = 'app';
-  const service = await startService({
+  const service: Service = await startService({
     databaseUrl: primary.url,
     options: { postgres: url.href, migrate: false },
-    pay: async ({ tx, args, insert }) => {
+    pay: async ({ tx, args, info, insert }) => {
+      service.idempotency.current(info).outbox.add({ topic: 'paid', key: 'k', payload: args.note });
       const payment = await insert();
       // A resolver may lower its own privileges; the record is written under the claim's.
       if (args.note === 'lowered') await tx.query('set local role powerless');
@@ -68,6 +71,15 @@ test('a role that may use the schema and write its tables is enough', async () =
     expires_at = expires_at - interval '2 days', takeover_after = takeover_after - interval '2 days',
     sweep_after = sweep_after - interval '2 days'`);
   expect(await service.idempotency.sweep()).toEqual({ stripped: 0, deleted: 2 });
+  const published: unknown[] = [];
+  const relay = service.idempotency.relay({
+    publish: ({ payload }) => published.push(JSON.parse(String(payload))),
+  });
+  for (const pause of [true, false]) {
+    await (pause ? relay.pause('paid') : relay.resume('paid'));
+    await relay.drain();
+  }
+  expect(published).toEqual(['usual', 'lowered']);
 });
 
 test('a wrong password is not printed, and neither is the right one', async () => {

@@ -69,7 +69,10 @@ describe('a schema that is missing', () => {
     const explicit = createIdempotency({ ...options, postgres: two.url });
     onTestFinished(async () => void (await Promise.all([automatic.close(), explicit.close()])));
     await automatic.open();
-    expect(await explicit.migrate()).toEqual({ schema: SCHEMA, applied: ['0001_record', '0002_lease', '0003_outbox'] });
+    expect(await explicit.migrate()).toEqual({
+      schema: SCHEMA,
+      applied: ['0001_record', '0002_lease', '0003_outbox'],
+    });
     await explicit.open();
   });
 });
@@ -99,13 +102,16 @@ test('a schema of a newer version is refused, with migrate: true as well', async
   }
 });
 
-test.each(['step', 'store', 'outbox'])('the table %s must survive a crash: UNLOGGED is refused', async (table) => {
-  const { url } = await createDatabase({ migrated: true });
-  await (await connect(url)).query(`alter table ${SCHEMA}.${table} set unlogged`);
-  const { message } = await refusal(url);
-  expect(message).toContain(`The tables ${table} in schema "${SCHEMA}" are not durable`);
-  expect(message).toContain('set logged');
-});
+test.each(['step', 'store', 'outbox'])(
+  'the table %s must survive a crash: UNLOGGED is refused',
+  async (table) => {
+    const { url } = await createDatabase({ migrated: true });
+    await (await connect(url)).query(`alter table ${SCHEMA}.${table} set unlogged`);
+    const { message } = await refusal(url);
+    expect(message).toContain(`The tables ${table} in schema "${SCHEMA}" are not durable`);
+    expect(message).toContain('set logged');
+  },
+);
 
 test('a Postgres older than 15 is refused', async () => {
   const { url } = await createDatabase({ migrated: true });

@@ -142,6 +142,47 @@ describe('a step', () => {
   });
 });
 
+describe('an event', () => {
+  const id = '00000000-0000-4000-8000-000000000000';
+  const event = { event_id: id, namespace: '', topic: 't', headers: '{}', payload: Buffer.from('1') };
+  const later = new Date();
+  const dead = { ...event, dead_at: later, available_at: 'infinity' };
+
+  test('of every state is accepted', async () => {
+    const client = await connect(url);
+    for (const row of [
+      event,
+      { ...event, claim: id, started: 1 },
+      { ...event, started: 3, finished: 2 },
+      { ...event, available_at: 'infinity' },
+      dead,
+    ]) {
+      await rolledBack(client, () => insert(client, row, 'outbox'));
+    }
+  });
+
+  test.each([
+    ['that finished more often than it was started', { ...event, finished: 1 }],
+    ['that finished less than never', { ...event, finished: -1 }],
+    ['that is claimed for ever', { ...event, claim: id, started: 1, available_at: 'infinity' }],
+    ['that is dead and can be claimed', { ...event, dead_at: later }],
+    ['that is dead and claimed', { ...dead, claim: id, available_at: later }],
+  ])('%s is refused', async (_, row) => {
+    const client = await connect(url);
+    const refusal = await rolledBack(client, () => refusalOf(insert(client, row, 'outbox')));
+    expect(refusal).toMatchObject({ code: '23514', constraint: 'outbox_is_in_one_state' });
+  });
+
+  test('has an id of its own', async () => {
+    const client = await connect(url);
+    const refusal = await rolledBack(client, async () => {
+      await insert(client, event, 'outbox');
+      return refusalOf(insert(client, { ...event, namespace: 'other' }, 'outbox'));
+    });
+    expect(refusal).toMatchObject({ code: '23505', constraint: 'outbox_event_id_key' });
+  });
+});
+
 test('every CHECK of the schema has a row here that violates it', async () => {
   const client = await connect(url);
   const { rows } = await client.query<{ name: string }>(
@@ -149,7 +190,7 @@ test('every CHECK of the schema has a row here that violates it', async () => {
       and conrelid <> 'graphql_idempotency.store'::regclass`,
   );
   expect(rows.map(({ name }) => name).toSorted()).toEqual(
-    [...Object.keys(violations), 'step_body_is_there_or_omitted'].toSorted(),
+    [...Object.keys(violations), 'step_body_is_there_or_omitted', 'outbox_is_in_one_state'].toSorted(),
   );
 });
 

@@ -86,18 +86,18 @@ function shellWords(command: string): string[] {
 
 test('a schema of an older version is named, with the command', async () => {
   const { url } = await createDatabase({ migrated: true });
-  await (await connect(url)).query(`delete from ${SCHEMA}.migration where version = 2`);
+  await (await connect(url)).query(`delete from ${SCHEMA}.migration where version = 3`);
   expect((await refusal(url)).message).toMatch(
-    /at migration 1, this version needs 2\. Run: npx graphql-idempotency migrate/,
+    /at migration 2, this version needs 3\. Run: npx graphql-idempotency migrate/,
   );
 });
 
 test('a schema of a newer version is refused, with migrate: true as well', async () => {
   const { url } = await createDatabase({ migrated: true });
-  await (await connect(url)).query(`insert into ${SCHEMA}.migration (version, name) values (3, '0003_next')`);
+  await (await connect(url)).query(`insert into ${SCHEMA}.migration (version, name) values (4, '0004_next')`);
   for (const migrate of [true, false]) {
     expect((await refusal(url, { migrate })).message).toMatch(
-      /at migration 3, this version knows 2.*Upgrade with: npm install/,
+      /at migration 4, this version knows 3.*Upgrade with: npm install/,
     );
   }
 });

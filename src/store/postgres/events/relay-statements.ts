@@ -4,12 +4,10 @@ import type { DeadLetterFilter, FailedEvent, StoredEvent } from '../../outbox-po
 import { quoteIdentifier } from '../quote-identifier.ts';
 import { literal } from '../sql-literal.ts';
 
-export type RelayStatements = ReturnType<typeof relayStatementsFor>;
-
 const NOW = '(select pg_catalog.clock_timestamp())';
 
 /** An event that has gone, and in whose wake another may stand. */
-export type Gone = Pick<StoredEvent, 'position' | 'orderingKey'>;
+type Gone = Pick<StoredEvent, 'position' | 'orderingKey'>;
 
 export function relayStatementsFor(schemaName: string, namespace: string) {
   const outbox = `${quoteIdentifier(schemaName)}.outbox`;
@@ -121,6 +119,6 @@ export function relayStatementsFor(schemaName: string, namespace: string) {
   });
 }
 
-export function positionsOf(events: readonly Pick<StoredEvent, 'position'>[]): readonly string[] {
+function positionsOf(events: readonly Pick<StoredEvent, 'position'>[]): readonly string[] {
   return events.map(({ position }) => position);
 }

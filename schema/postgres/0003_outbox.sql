@@ -2,6 +2,9 @@
 -- By hand, with the schema as a variable:
 --   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -v schema=graphql_idempotency -f 0003_outbox.sql
 
+-- For the function below: psql fills variables in nowhere inside of a quoted body.
+select set_config('idempotency.schema', :'schema', true);
+
 -- Fixed-width columns first: no padding between them.
 create table :"schema".outbox (
   position bigint not null generated always as identity,
@@ -65,5 +68,33 @@ create table :"schema".outbox_pause (
   constraint outbox_pause_pkey primary key (namespace, topic)
 );
 comment on table :"schema".outbox_pause is 'Topics whose events no relay publishes for now. The empty topic: all of them.';
+
+-- A function, because its plan is kept: a statement that is planned anew costs each event twice as much. It adds nothing
+-- where the attempt's transaction was ended: in one that somebody has rolled back, the event would be published alone.
+do $define$ begin execute replace($definition$
+create function {schema}.add_event(
+  p_attempt text,
+  p_event_id uuid,
+  p_namespace text,
+  p_topic text,
+  p_ordering_key text,
+  p_headers text,
+  p_payload bytea
+)
+returns boolean
+language plpgsql
+volatile
+as $function$
+begin
+  if current_setting('idempotency.attempt', true) is distinct from p_attempt then
+    return false;
+  end if;
+  insert into {schema}.outbox (event_id, namespace, topic, ordering_key, headers, payload)
+  values (p_event_id, p_namespace, p_topic, p_ordering_key, p_headers, p_payload);
+  return true;
+end
+$function$
+$definition$, '{schema}', quote_ident(current_setting('idempotency.schema'))); end $define$;
+comment on function :"schema".add_event is 'Inserts an event in the transaction of the attempt; false: that was ended, and nothing is inserted.';
 
 insert into :"schema".migration (version, name) values (3, '0003_outbox');

@@ -120,6 +120,19 @@ CREATE UNIQUE INDEX store_pkey ON graphql_idempotency.store USING btree (singlet
 -- views
 
 -- functions
+CREATE OR REPLACE FUNCTION graphql_idempotency.add_event(p_attempt text, p_event_id uuid, p_namespace text, p_topic text, p_ordering_key text, p_headers text, p_payload bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if current_setting('idempotency.attempt', true) is distinct from p_attempt then
+    return false;
+  end if;
+  insert into graphql_idempotency.outbox (event_id, namespace, topic, ordering_key, headers, payload)
+  values (p_event_id, p_namespace, p_topic, p_ordering_key, p_headers, p_payload);
+  return true;
+end
+$function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.claim(p_identity bytea, p_lock bigint, p_attempt text, p_timeout_ms integer, p_connection_check_ms integer, OUT granted boolean, OUT in_recovery boolean, OUT claim_role text, OUT claim_authorization text, OUT claim_synchronous_commit text, OUT clock_ms double precision, OUT existing json)
  RETURNS record
  LANGUAGE plpgsql
@@ -445,6 +458,7 @@ column sweep_after of table graphql_idempotency.record: When the sweeper has wor
 column takeover_after of table graphql_idempotency.record: From when the key may be executed anew. Not before expires_at.
 column tombstone_ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long its key will answer KEY_EXPIRED after that, in milliseconds.
 column ttl_ms of table graphql_idempotency.record: Lease mode, until it completes: how long the record will replay, in milliseconds.
+function graphql_idempotency.add_event(text,uuid,text,text,text,text,bytea): Inserts an event in the transaction of the attempt; false: that was ended, and nothing is inserted.
 function graphql_idempotency.claim(bytea,bigint,text,integer,integer): Begins an attempt inside the transaction just begun, and reads the record.
 function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
 function graphql_idempotency.complete(text,integer,text,bytea,bytea,text,smallint,bytea,text,smallint,bytea,double precision,double precision): Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.

@@ -75,7 +75,7 @@ test('a savepoint that the library sets by its own handle takes what was added b
 test('an event that the library did not send keeps the transaction from committing', async () => {
   library = {
     query: async (client, text, values) => {
-      if (text.includes('outbox')) throw new Error('the library does not like it');
+      if (text.includes('add_event')) throw new Error('the library does not like it');
       return (await client.query(text, [...values])).rows;
     },
   };
@@ -96,7 +96,7 @@ test('the texts that are added hold nothing that a library takes for the place o
     },
   };
   await guard((attempt) => add(attempt, { a: ':name ? $1' }));
-  const [insert] = sent.filter((text) => text.includes('outbox'));
+  const [insert] = sent.filter((text) => text.includes('add_event'));
   expect(insert).toBeDefined();
   expect(insert).not.toMatch(/[:?]/);
   expect(await published()).toEqual([{ a: ':name ? $1' }]);

@@ -12,7 +12,15 @@ export interface ClaimSettings {
 }
 
 const tables = ['record', 'store', 'step', 'outbox', 'outbox_pause'];
-const functions = ['claim', 'complete', 'claim_lease', 'complete_lease', 'record_step', 'release_lease'];
+const functions = [
+  'claim',
+  'complete',
+  'claim_lease',
+  'complete_lease',
+  'record_step',
+  'release_lease',
+  'add_event',
+];
 
 export type Statements = ReturnType<typeof statementsFor>;
 

@@ -9,23 +9,27 @@ export type InsertEvents = (token: string, events: readonly NewEvent[]) => strin
 
 /**
  * Only in the transaction that the claim has begun: in one that somebody ended underneath, and so rolled back
- * perhaps, it inserts nothing, and the end of the attempt says why. Texts are written as bytes, because a library
- * that this is sent through could take a colon or a question mark for the place of a parameter.
+ * perhaps, it inserts nothing, and the end of the attempt says why.
  */
 export function insertEventsFor(schemaName: string, namespace: string): InsertEvents {
-  const outbox = `${quoteIdentifier(schemaName)}.outbox`;
+  const schema = quoteIdentifier(schemaName);
   return (token, events) => {
-    const rows = events.map(({ eventId, topic, orderingKey, headers, payload }) => {
-      const key = orderingKey === undefined ? 'cast(null as text)' : text(orderingKey);
-      const values = [`cast(${literal(eventId)} as uuid)`, text(namespace), text(topic), key];
-      return `(${[...values, text(JSON.stringify(headers)), literal(payload)].join(', ')})`;
+    const calls = events.map(({ eventId, topic, orderingKey, headers, payload }, at) => {
+      const key = orderingKey === undefined ? 'null' : text(orderingKey);
+      const values = [literal(token), literal(eventId), text(namespace), text(topic), key];
+      const call = [...values, text(JSON.stringify(headers)), literal(payload)].join(', ');
+      return `${schema}.add_event(${call}) as added_${at}`;
     });
-    return `insert into ${outbox} (event_id, namespace, topic, ordering_key, headers, payload)
-      select e.* from (values ${rows.join(', ')}) as e
-      where pg_catalog.current_setting('idempotency.attempt', true) = ${literal(token)}`;
+    return `select ${calls.join(', ')}`;
   };
 }
 
+/** What a library that this is sent through could take for the place of a parameter, or read in its own way. */
+const SPECIAL = /[:?$@\\']/;
+
+/** As bytes, where it is not plain. */
 function text(value: string): string {
-  return `pg_catalog.convert_from(${literal(Buffer.from(value))}, 'UTF8')`;
+  return SPECIAL.test(value)
+    ? `pg_catalog.convert_from(${literal(Buffer.from(value))}, 'UTF8')`
+    : literal(value);
 }

@@ -13,7 +13,7 @@ import type { CommitContext } from './library-commit.ts';
 import { isCausedByServer, sqlStateWithin } from './library-errors.ts';
 import { libraryHandle } from './library-handle.ts';
 import { refusedJoin } from './refused-join.ts';
-import { MARKER, addThrough, restoreThrough } from './runner-statements.ts';
+import { MARKER, asText, restoreThrough } from './runner-statements.ts';
 
 export interface RunnerAttemptContext extends Omit<CommitContext, 'ask'> {
   readonly transaction: RunnerTransaction;
@@ -138,7 +138,7 @@ export function openRunnerAttempt(context: RunnerAttemptContext): RunnerAttempt 
     die,
     // At once: savepoints that the library sets by its own handle are not seen here.
     addEvent(event) {
-      handle.write(addThrough(context.insertEvents(token, [event])));
+      handle.write(asText(context.insertEvents(token, [event])));
       addedEvents = true;
     },
     enter: (work) => context.ambient.enter(refused, work),

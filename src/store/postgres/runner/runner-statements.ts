@@ -43,11 +43,6 @@ export function restoreThrough({ authorization, role }: ClaimSettings, timeoutMs
       ${set('extra_float_digits', 1)} as set_digits`);
 }
 
-/** An insertion, as a query that libraries expect an answer to. */
-export function addThrough(insert: string): string {
-  return `with added as (${insert} returning 1) select cast(count(*) as text) as answer from added`;
-}
-
 /** Any statement that returns one row. */
 export function asText(statement: string): string {
   return `select cast(pg_catalog.row_to_json(a) as text) as answer from (${statement}) as a`;

@@ -169,7 +169,14 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     resolve: async (identity, recovery) => recoverer.resolve(identityFrom(identity), recovery),
     recover: () => recoverer.round(),
     relay(relayOptions) {
-      const relay = createRelay({ open: () => lifetime.outbox(), logger }, relayOptions);
+      const relay = createRelay(
+        {
+          open: () => lifetime.outbox(),
+          logger,
+          outside: (work) => lifetime.joining.ambient.leave(work),
+        },
+        relayOptions,
+      );
       relays.add(relay);
       return relay;
     },

@@ -54,6 +54,8 @@ export interface RelayContext {
   /** Opens the outbox. @throws StoreUnavailableError */
   readonly open: () => Promise<OutboxStore>;
   readonly logger: Logger;
+  /** Runs work outside the attempt in which it is called. */
+  readonly outside: <T>(work: () => T) => T;
 }
 
 interface Running {
@@ -66,7 +68,7 @@ interface Running {
 }
 
 /** @throws TypeError naming the option that is wrong. */
-export function createRelay({ open, logger }: RelayContext, options: RelayOptions): Relay {
+export function createRelay({ open, logger, outside }: RelayContext, options: RelayOptions): Relay {
   const settings = readRelayOptions(options);
   const told = failureTeller(settings, logger);
   let running: Running | undefined;
@@ -130,7 +132,8 @@ export function createRelay({ open, logger }: RelayContext, options: RelayOption
 
   return {
     start() {
-      running ??= begin();
+      // What is published must not become part of the attempt that happens to start this.
+      running ??= outside(begin);
     },
     stop,
     async drain() {

@@ -34,6 +34,23 @@ test('a relay that was started publishes what is committed from then on', async 
   await eventually(() => relay.published.length === 4);
 });
 
+test('a relay that is started inside an attempt publishes outside of it', async () => {
+  const { pool } = setting.idempotency;
+  await setting.sql('truncate effects');
+  await setting.add({});
+  const relay = setting.relay({
+    publish: () => pool.query(`insert into effects (name) values ('published')`),
+  });
+  const run = setting.idempotency.guard({ scope: 'alice', key: 'starts-a-relay' }, async () => {
+    await pool.query(`insert into effects (name) values ('of the attempt')`);
+    relay.start();
+    await eventually(() => relay.published.length === 1);
+    throw new Error('rolled back');
+  });
+  await expect(run).rejects.toThrow('rolled back');
+  expect(await setting.effects()).toEqual(['published']);
+});
+
 test('eight relays of two processes share the events: each is published once', async () => {
   const beside = await startOutboxCase({ beside: setting });
   const ids = await setting.add(...many(200));

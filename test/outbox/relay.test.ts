@@ -18,6 +18,7 @@ beforeEach(async () => {
 
 const many = (count: number): { payload: number }[] =>
   Array.from({ length: count }, (_, payload) => ({ payload }));
+const PATIENCE = { timeoutMs: 20_000 };
 const empty = async (): Promise<boolean> => (await setting.rows()).length === 0;
 
 test('a relay that was started publishes what is committed from then on', async () => {
@@ -132,12 +133,7 @@ test('a listener that throws does not end the relay', async () => {
 test('a relay outlives a database that is away, and says so', async () => {
   const proxy = await startPostgresProxy({ target: setting.url });
   onTestFinished(() => proxy.close());
-  const away = await startOutboxCase({
-    beside: setting,
-    postgres: proxy.url,
-    claimTimeout: 300,
-    acquireTimeout: 300,
-  });
+  const away = await startOutboxCase({ beside: setting, postgres: proxy.url });
   const errors: unknown[] = [];
   const relay = away.relay({ onError: (error, event) => errors.push([error, event]) });
   relay.start();
@@ -145,10 +141,10 @@ test('a relay outlives a database that is away, and says so', async () => {
   await eventually(() => relay.published.length === 1);
   await proxy.refuse();
   proxy.cut();
-  await eventually(() => errors.length > 0);
+  await eventually(() => errors.length > 0, PATIENCE);
   const [id] = await setting.add({});
   await proxy.healAll();
-  await eventually(() => relay.published.at(-1)?.id === id);
+  await eventually(() => relay.published.at(-1)?.id === id, PATIENCE);
   expect(errors[0]).toEqual([expect.any(Error), undefined]);
 });
 

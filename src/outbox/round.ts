@@ -119,10 +119,8 @@ async function finish(
       return await context.store.finishEvents(finished);
     } catch (error) {
       tell({ type: 'relay', event: 'unavailable', error });
-      if (context.stopped.aborted || performance.now() > aliveUntilMs()) {
-        context.onError(error, undefined);
-        return 0;
-      }
+      context.onError(error, undefined);
+      if (context.stopped.aborted || performance.now() > aliveUntilMs()) return 0;
       await sleep(RETRY_MS);
     }
   }

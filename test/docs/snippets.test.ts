@@ -211,5 +211,6 @@ test('every block is loaded by a test', () => {
   const folder = fileURLToPath(new URL('.', import.meta.url));
   const tests = readdirSync(folder).filter((file) => file.endsWith('.test.ts'));
   const text = tests.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
-  for (const { name } of codeBlocks('ts')) expect(text).toContain(`'${name}'`);
+  const blocks = [...codeBlocks('ts'), ...codeBlocks('tsx')];
+  for (const { name } of blocks) expect(text).toContain(`'${name}'`);
 });

@@ -114,10 +114,10 @@ export function createIntents({
   }
 
   async function beginAlone({ name, key, request }: Beginning): Promise<Begun> {
-    const existing =
-      name === undefined && key === undefined
-        ? undefined
-        : (await open()).find((intent) => intent.key === key || (name !== undefined && intent.name === name));
+    // A key of the caller's own is what will be sent: the name must not find another one for it.
+    const asked = (intent: Intent): boolean =>
+      key === undefined ? intent.name === name : intent.key === key;
+    const existing = name === undefined && key === undefined ? undefined : (await open()).find(asked);
     if (existing !== undefined) {
       if (isExpired(existing)) {
         throw new OutcomeUnknownError({ key: existing.key, reason: 'expired', attempts: 0 });
@@ -181,8 +181,8 @@ const queues = new Map<string, Promise<unknown>>();
 
 /** One after another, across tabs where the browser has locks, and within this page in any case. */
 async function alone<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-  const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
-  if (locks !== undefined) return locks.request(name, work);
+  const { locks } = (globalThis as { navigator?: { locks?: Locks | null } }).navigator ?? {};
+  if (locks) return locks.request(name, work);
   const turn = (queues.get(name) ?? Promise.resolve()).then(work);
   queues.set(
     name,

@@ -1,6 +1,7 @@
 /** The engine: sends until there is an answer, or no reason to go on. Knows no GraphQL client and no fetch. */
 
 import { drawDelay } from './backoff.ts';
+import { givenUp } from './given-up.ts';
 import type { Judgement } from './judge.ts';
 import { OutcomeUnknownError } from './outcome-unknown-error.ts';
 import type { StopReason } from './outcome-unknown-error.ts';
@@ -109,6 +110,7 @@ function giveUp<Answer>(
   if (key !== undefined) throw unknown(key, reason, attempts, sent);
   if (reason === 'aborted') throw signal?.reason;
   if (reason === 'budget') throw new RetryBudgetExhaustedError(partsOf(sent));
+  givenUp.add(sent.kind === 'failed' ? sent.cause : sent.received);
   return settle(sent);
 }
 

@@ -2,6 +2,8 @@
 
 import { newKey as randomKey } from '../engine/new-key.ts';
 import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
+import { parseJson } from '../engine/parse-json.ts';
+import { announcedKeys } from './announced-keys.ts';
 import { asIntentStorage } from './storage.ts';
 import type { IntentStorage, WebStorage } from './storage.ts';
 
@@ -95,10 +97,10 @@ export function createIntents({
   prefix = 'idempotency:',
   keyRetentionMs = 86_400_000,
   newKey = randomKey,
-  onStorageError = (error) =>
-    console.warn('An intent could not be stored; it will not outlive the page.', error),
+  onStorageError = (error) => console.warn('The intent could not be stored.', error),
 }: IntentsOptions): Intents {
   const items = asIntentStorage(storage);
+  const announced = announcedKeys(prefix);
 
   // Not to the last minute: retries take a while, and a key that is forgotten meanwhile executes again.
   const isExpired = ({ startedAt }: Intent): boolean => Date.now() - startedAt >= keyRetentionMs * 0.9;
@@ -124,21 +126,27 @@ export function createIntents({
       }
       return { intent: existing, sentBefore: true };
     }
+    const elsewhere = name === undefined || key !== undefined ? undefined : await announced.find(name);
+    if (elsewhere !== undefined) {
+      return { intent: { key: elsewhere, name, startedAt: Date.now(), request }, sentBefore: true };
+    }
     const intent: Intent = { key: key ?? newKey(), name, startedAt: Date.now(), request };
     try {
       await items.set(prefix + intent.key, JSON.stringify(intent));
     } catch (error) {
       onStorageError(error);
     }
+    if (name !== undefined) await announced.announce(name, intent.key);
     return { intent, sentBefore: false };
   }
 
   async function settle(key: string): Promise<void> {
+    announced.withdraw(key);
     // The answer is there, and nothing about the storage may keep it from the caller.
     try {
       await items.remove(prefix + key);
     } catch (error) {
-      console.warn('An answered intent could not be removed from its storage.', error);
+      console.warn('The intent could not be removed.', error);
     }
   }
 
@@ -193,10 +201,6 @@ async function alone<Result>(name: string, work: () => Promise<Result>): Promise
 
 /** What somebody else wrote under our prefix, or only half of it, is no intent. */
 function readIntent(text: string | null | undefined): Intent | undefined {
-  try {
-    const intent = JSON.parse(text ?? 'null') as Intent | null;
-    return typeof intent?.key === 'string' && typeof intent.startedAt === 'number' ? intent : undefined;
-  } catch {
-    return undefined;
-  }
+  const intent = parseJson(text ?? '') as Intent | null | undefined;
+  return typeof intent?.key === 'string' && typeof intent.startedAt === 'number' ? intent : undefined;
 }

@@ -210,6 +210,15 @@ describe('a link above that subscribes again', () => {
   });
 });
 
+test('a key in a header is the stored one, whatever the context calls it: the server saw no other', async () => {
+  const storage = memory();
+  const { fetch, keys } = scriptedFetch(lost);
+  const context = { headers: { 'Idempotency-Key': 'sent' }, idempotency: { key: 'of the hook' } };
+  expect(await failureOf(pay(page(storage, fetch).client, context))).toMatchObject({ key: 'sent' });
+  expect(stored(storage)).toMatchObject([{ key: 'sent' }]);
+  expect(keys()).toEqual(['sent']);
+});
+
 test('a name has one open intent, and a new one after its answer', async () => {
   const storage = memory();
   const { fetch, asked } = scriptedFetch(lost, lost, paid, paid);

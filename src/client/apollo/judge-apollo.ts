@@ -35,8 +35,8 @@ export function judgeError(error: unknown, keyed: boolean): Judgement {
     return judge({ status, headers: response.headers, body: parseJson(bodyText), keyed });
   }
   if (CombinedGraphQLErrors.is(error)) {
-    const { data, errors } = error;
-    if (data !== undefined) return judge({ body: { data, errors }, keyed });
+    const { data, errors, extensions } = error;
+    if (data !== undefined) return judge({ body: { data, errors, extensions }, keyed });
     // The status is not to be seen here. What broke may have broken behind the execution.
     const broke = errors.some(({ extensions }) => extensions?.['code'] === 'INTERNAL_SERVER_ERROR');
     return judge({ status: broke ? 500 : undefined, body: { errors }, keyed });

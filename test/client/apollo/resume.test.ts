@@ -7,8 +7,14 @@ import { idempotencyLink, resumeIntents, retryLink } from 'graphql-idempotency/c
 import { clientOf, failureOf } from './client.ts';
 import { memory } from './memory.ts';
 import { ONCE, http, page, pay, signedOut, stored } from './page.ts';
-import { lost, paid, refused, scriptedFetch } from './scripted-fetch.ts';
+import { answer, lost, paid, refused, scriptedFetch } from './scripted-fetch.ts';
 import type { Script } from './scripted-fetch.ts';
+
+const remembered = answer({
+  data: { pay: null },
+  errors: [{ message: 'no', extensions: { code: 'FORBIDDEN' } }],
+  extensions: { idempotency: { pay: { outcome: 'replayed' } } },
+});
 
 describe('after a reload', () => {
   test('what was open is sent again with its own key, as it was', async () => {
@@ -42,6 +48,7 @@ describe('after a reload', () => {
   test.each<readonly [string, Script, string, string | undefined, boolean]>([
     ['an answer', paid, 'answered', undefined, false],
     ['KEY_EXPIRED', refused('IDEMPOTENCY_KEY_EXPIRED', { status: 410 }), 'failed', undefined, false],
+    ['a refusal that was stored as the outcome', remembered, 'failed', undefined, false],
     ['a lost answer', lost, 'unknown', 'attempts', true],
     ['IN_PROGRESS', refused('IDEMPOTENCY_IN_PROGRESS'), 'unknown', 'attempts', true],
     ['a user who is signed out', signedOut, 'unknown', 'refused', true],

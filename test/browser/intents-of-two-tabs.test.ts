@@ -35,23 +35,37 @@ afterAll(() => server.close());
 describe('two tabs that begin an intent of the same name', () => {
   it('at the same time have the same key, however often they try', async () => {
     const profile = await openProfile();
-    const tabs = [await openTab(), await openTab()];
+    const tabs = [await openTab(profile), await openTab(profile)];
     const keys = [];
     for (let round = 0; round < 200; round += 1) {
       keys.push(await Promise.all(tabs.map((tab) => tab.evaluate(`begin('cart-${round}')`))));
     }
     expect(keys.filter(([one, other]) => one !== other)).toEqual([]);
     expect(new Set(keys.flat()).size).toBe(keys.length);
+  });
 
-    async function openTab(): Promise<Page> {
-      const tab = await profile.newPage();
-      await tab.goto(url);
-      await tab.evaluate(`(async () => {
-        const { createIntents } = await import('/client.js');
-        const intents = createIntents({ storage: localStorage });
-        globalThis.begin = async (name) => (await intents.begin({ name, request: {} })).intent.key;
-      })()`);
-      return tab;
-    }
+  it('have another key when one of them has settled what the other began', async () => {
+    const profile = await openProfile();
+    const [one, other] = [await openTab(profile), await openTab(profile)];
+    const key = await one.evaluate(`begin('cart')`);
+    await other.evaluate(
+      (settled) => (globalThis as { settle?(key: unknown): unknown }).settle!(settled),
+      key,
+    );
+    const next = await Promise.all([one, other].map((tab) => tab.evaluate(`begin('cart')`)));
+    expect(next[0]).not.toBe(key);
+    expect(next[1]).toBe(next[0]);
   });
 });
+
+async function openTab(profile: Awaited<ReturnType<typeof openProfile>>): Promise<Page> {
+  const tab = await profile.newPage();
+  await tab.goto(url);
+  await tab.evaluate(`(async () => {
+    const { createIntents } = await import('/client.js');
+    const intents = createIntents({ storage: localStorage });
+    globalThis.begin = async (name) => (await intents.begin({ name, request: {} })).intent.key;
+    globalThis.settle = intents.settle;
+  })()`);
+  return tab;
+}

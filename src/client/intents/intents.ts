@@ -117,33 +117,29 @@ export function createIntents({
 
   async function beginAlone({ name, key, request }: Beginning): Promise<Begun> {
     // A key of the caller's own is what will be sent: the name must not find another one for it.
-    const asked = (intent: Intent): boolean =>
-      key === undefined ? intent.name === name : intent.key === key;
-    const existing = name === undefined && key === undefined ? undefined : (await open()).find(asked);
-    if (existing !== undefined) {
-      if (isExpired(existing)) {
-        throw new OutcomeUnknownError({ key: existing.key, reason: 'expired', attempts: 0 });
+    const asked = (one: Pick<Intent, 'key' | 'name'>): boolean =>
+      key === undefined ? one.name === name : one.key === key;
+    const isFresh = name === undefined && key === undefined;
+    const stored = isFresh ? undefined : (await open()).find(asked);
+    const found = stored ?? (isFresh ? undefined : await announced.find(asked));
+    const intent = stored ?? { key: key ?? newKey(), name, startedAt: Date.now(), ...found, request };
+    if (isExpired(intent)) throw new OutcomeUnknownError({ key: intent.key, reason: 'expired', attempts: 0 });
+    // What another tab has begun is stored here as well: its storage may be another one, and go with it.
+    if (stored === undefined) {
+      try {
+        await items.set(prefix + intent.key, JSON.stringify(intent));
+      } catch (error) {
+        onStorageError(error);
       }
-      return { intent: existing, sentBefore: true };
     }
-    const elsewhere = name === undefined || key !== undefined ? undefined : await announced.find(name);
-    if (elsewhere !== undefined) {
-      return { intent: { key: elsewhere, name, startedAt: Date.now(), request }, sentBefore: true };
-    }
-    const intent: Intent = { key: key ?? newKey(), name, startedAt: Date.now(), request };
-    try {
-      await items.set(prefix + intent.key, JSON.stringify(intent));
-    } catch (error) {
-      onStorageError(error);
-    }
-    if (name !== undefined) await announced.announce(name, intent.key);
-    return { intent, sentBefore: false };
+    if (name !== undefined && found === undefined) await announced.announce(intent);
+    return { intent, sentBefore: found !== undefined };
   }
 
   async function settle(key: string): Promise<void> {
-    announced.withdraw(key);
     // The answer is there, and nothing about the storage may keep it from the caller.
     try {
+      await announced.withdraw(key);
       await items.remove(prefix + key);
     } catch (error) {
       console.warn('The intent could not be removed.', error);

@@ -87,10 +87,17 @@ export function idempotentFetch(options: IdempotentFetchOptions = {}): Idempoten
     // Who gave up meanwhile leaves nothing behind that another call could find.
     signal?.throwIfAborted();
     const begun = await begin(read, name, key);
-    return settling(begun.key, async () => {
+    try {
       const keyed = read.key === undefined ? withKey(read, begun.key, keyIn) : read.init;
-      return exchange({ ...read, init: keyed }, { ...call, ...begun });
-    });
+      const response = await exchange({ ...read, init: keyed }, { ...call, ...begun });
+      await intents?.settle(begun.key);
+      return response;
+    } catch (error) {
+      // Another tab, with the same intent, may have been refused meanwhile, and have settled it.
+      if (error instanceof OutcomeUnknownError) await begin(read, name, begun.key).catch(() => undefined);
+      else await intents?.settle(begun.key);
+      throw error;
+    }
   }
 
   async function exchange({ request, init }: GraphQLRequest, call: Call): Promise<Response> {
@@ -122,17 +129,6 @@ export function idempotentFetch(options: IdempotentFetchOptions = {}): Idempoten
     const stored: StoredRequest = { url: href, body: read.text };
     const { intent, sentBefore } = await intents.begin({ name, key: own, request: stored });
     return { key: intent.key, sentBefore };
-  }
-
-  async function settling(key: string, exchange: () => Promise<Response>): Promise<Response> {
-    try {
-      const response = await exchange();
-      await intents?.settle(key);
-      return response;
-    } catch (error) {
-      if (!(error instanceof OutcomeUnknownError)) await intents?.settle(key);
-      throw error;
-    }
   }
 
   /** Only a response settles what was sent before; an intent of another client can't be sent from here. */

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { OutcomeUnknownError, createIntents, idempotentFetch } from 'graphql-idempotency/client';
 import { ADDRESS, BODY, PAY, caught, lost, page, paid, refused } from '../support/page.ts';
+import { deferred } from '../../support/signal.ts';
 import { slowStorage, webStorage } from '../support/storages.ts';
 
 afterEach(() => {
@@ -158,6 +159,28 @@ describe('a name', () => {
       reason: 'refused',
     });
     expect(store.items.size).toBe(1);
+  });
+
+  test('is open after a lost answer, though another tab was refused meanwhile', async () => {
+    const store = webStorage();
+    const [joined, settled] = [deferred(), deferred()];
+    const sending = (fetch: typeof globalThis.fetch) =>
+      idempotentFetch({ attempts: 1, budget: false, intents: createIntents(store), fetch });
+    const refusing = sending(async () => {
+      await joined.promise;
+      return refused();
+    });
+    const losing = sending(async () => {
+      joined.resolve();
+      await settled.promise;
+      return lost();
+    });
+    const first = refusing(ADDRESS, { ...PAY, intent: 'cart' });
+    const second = caught(losing(ADDRESS, { ...PAY, intent: 'cart' }));
+    expect((await first).status).toBe(401);
+    settled.resolve();
+    const { key } = (await second) as OutcomeUnknownError;
+    expect(await createIntents(store).open()).toMatchObject([{ key, name: 'cart' }]);
   });
 
   test('does not change a key of the caller’s own', async () => {

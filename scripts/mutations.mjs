@@ -340,7 +340,7 @@ export const mutations = [
     edits: [
       {
         file: 'src/client/engine/until-answered.ts',
-        find: 'if (!unsettled || sending.key === undefined) return settle(sent);',
+        find: 'if (!open || sending.key === undefined) return settle(sent);',
         replace: 'if (sent !== undefined) return settle(sent);',
       },
     ],

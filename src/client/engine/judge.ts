@@ -7,7 +7,11 @@ export type Judgement =
   /** The server executed the operation, or says for good why it will not. */
   | { readonly kind: 'answer' }
   /** This attempt was not executed, and another one would fare no better. Says nothing of earlier attempts. */
-  | { readonly kind: 'refusal' }
+  | {
+      readonly kind: 'refusal';
+      /** The key belongs to other content: so ends what this call sent, and not what an earlier one did. */
+      readonly reused?: true;
+    }
   /** Nobody can say what became of this attempt, or the server asks for another one. */
   | { readonly kind: 'no-answer'; readonly retryAfterMs?: number | undefined };
 
@@ -32,7 +36,6 @@ export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
 
 /** Final codes that say what became of the key. The other final ones come before anybody looks for its record. */
 const SETTLING_CODES: ReadonlySet<string> = new Set([
-  'IDEMPOTENCY_KEY_REUSED',
   'IDEMPOTENCY_KEY_EXPIRED',
   'IDEMPOTENCY_TRANSACTION_BROKEN',
   'IDEMPOTENCY_RESULT_UNSERIALIZABLE',
@@ -70,6 +73,7 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
   let retryable = false;
   let settled = false;
   let refused = false;
+  let reused = false;
   for (const error of Array.isArray(body.errors) ? body.errors : []) {
     const extensions = error?.extensions;
     const code = extensions?.['code'];
@@ -79,6 +83,8 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
       retryable = true;
       const askedMs = extensions?.['retryAfterMs'];
       if (typeof askedMs === 'number' && askedMs >= 0) retryAfterMs = Math.max(askedMs, retryAfterMs ?? 0);
+    } else if (code === 'IDEMPOTENCY_KEY_REUSED') {
+      reused = true;
     } else if (SETTLING_CODES.has(code)) {
       settled = true;
     } else if (ours || SIGNED_OUT_CODES.has(code)) {
@@ -88,6 +94,7 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
   if (retryable) return { kind: 'no-answer', retryAfterMs };
   if (settled) return { kind: 'answer' };
   if (refused && !tellsOfExecution(body)) return { kind: 'refusal' };
+  if (reused && !tellsOfExecution(body)) return { kind: 'refusal', reused };
   if (isPresent(body.data)) return { kind: 'answer' };
   if (OVERLOADED.has(status)) return { kind: 'no-answer', retryAfterMs };
   if ('data' in body) return { kind: 'answer' };

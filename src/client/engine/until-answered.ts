@@ -36,7 +36,8 @@ const NO_ANSWER: Judgement = { kind: 'no-answer' };
  * that may have been executed with `OutcomeUnknownError`.
  */
 export async function untilAnswered<Answer>(sending: Sending<Answer>, policy: RetryPolicy): Promise<Answer> {
-  let unsettled = sending.sentBefore === true || unsettledKeys.has(sending.key);
+  const sentBefore = sending.sentBefore === true || unsettledKeys.has(sending.key);
+  let unsettled = sentBefore;
   if (sending.signal?.aborted) {
     if (sending.key === undefined || !unsettled) throw sending.signal.reason;
     throw unknown(sending.key, 'aborted', 0, { kind: 'failed', cause: sending.signal.reason });
@@ -55,7 +56,8 @@ export async function untilAnswered<Answer>(sending: Sending<Answer>, policy: Re
         return settle(sent);
       }
       if (judgement.kind === 'refusal') {
-        if (!unsettled || sending.key === undefined) return settle(sent);
+        const open = judgement.reused ? sentBefore : unsettled;
+        if (!open || sending.key === undefined) return settle(sent);
         throw unknown(sending.key, 'refused', attempt, sent);
       }
       unsettled = true;

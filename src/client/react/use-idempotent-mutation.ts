@@ -58,8 +58,9 @@ export type IdempotentMutationTuple<
  *
  * While a call is under way, another `mutate()` returns its promise, whatever its options. After a definite answer
  * the next call is a new intent with a new key. After an unknown outcome the next call sends the same key again,
- * and executes at most once whatever happened before, for as long as the server keeps the key; with other variables
- * it ends in KEY_REUSED where the first was executed. `reset()` abandons an unknown intent.
+ * and executes at most once whatever happened before, for as long as the server keeps the key. With other variables
+ * it stays unknown, with KEY_REUSED, where the first were executed: they then find their answer. `reset()` abandons
+ * an unknown intent.
  *
  * The promise settles as that of `useMutation` does, and goes on when the component is gone. An unknown key is
  * forgotten with the component, unless `idempotencyLink` keeps intents and this one has a name. A key of your own

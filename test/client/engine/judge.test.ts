@@ -31,7 +31,6 @@ describe('the codes of this library', () => {
 
   // Raised with the record at hand: it says what became of the key.
   const settling = [
-    'IDEMPOTENCY_KEY_REUSED',
     'IDEMPOTENCY_KEY_EXPIRED',
     'IDEMPOTENCY_TRANSACTION_BROKEN',
     'IDEMPOTENCY_RESULT_UNSERIALIZABLE',
@@ -61,6 +60,14 @@ describe('the codes of this library', () => {
     expect(kindOf(503, unknown(true))).toBe('no-answer');
     expect(kindOf(503, unknown(false))).toBe('refusal');
     expect(kindOf(503, unknown())).toBe('refusal');
+  });
+
+  test('KEY_REUSED is told apart: it ends what this call sent, and not what an earlier one did', () => {
+    const body = errors('IDEMPOTENCY_KEY_REUSED');
+    for (const status of [422, 200]) {
+      expect(judge({ status, body, keyed: true })).toEqual({ kind: 'refusal', reused: true });
+    }
+    expect(kindOf(200, { ...body, data: { pay: null, ship: 1 } })).toBe('answer');
   });
 
   test('are believed when the server says that one is retryable no more', () => {

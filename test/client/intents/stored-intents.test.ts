@@ -161,6 +161,22 @@ describe('a name', () => {
     expect(store.items.size).toBe(1);
   });
 
+  test('that was sent before stays open when another content of that name is told that the key is used', async () => {
+    const store = webStorage();
+    const before = page(store, lost);
+    await caught(before.send(ADDRESS, { ...PAY, intent: 'cart' }));
+    const reused = (): Response =>
+      Response.json({ errors: [{ extensions: { code: 'IDEMPOTENCY_KEY_REUSED' } }] }, { status: 422 });
+    expect(await caught(page(store, reused).send(ADDRESS, { ...PAY, intent: 'cart' }))).toMatchObject({
+      reason: 'refused',
+      received: { status: 422 },
+    });
+    const after = page(store, paid);
+    expect(await after.send.resume()).toMatchObject([{ kind: 'answered' }]);
+    expect(after.sent[0]!.key).toBe(before.sent[0]!.key);
+    expect(store.items.size).toBe(0);
+  });
+
   test('is open after a lost answer, though another tab was refused meanwhile', async () => {
     const store = webStorage();
     const [joined, settled] = [deferred(), deferred()];

@@ -72,11 +72,12 @@ describe.each([
     const hook = await render(losing(1), retries);
     await settled(await click(hook));
     await settled(await click(hook, { variables: { amount: 200 } }));
-    expect(hook.current()[1].status).toMatchObject({
-      state: 'failed',
-      error: { errors: [{ extensions: { code: 'IDEMPOTENCY_KEY_REUSED' } }] },
-    });
+    expect(hook.current()[1].status.state).toBe('unknown');
+    expect(JSON.stringify(hook.current()[1].status)).toContain('IDEMPOTENCY_KEY_REUSED');
     expect(await payments()).toBe(1);
+    // The amount that was sent first finds its answer; then another one is a payment of its own.
+    await settled(await click(hook));
+    expect(hook.current()[1].status).toEqual({ state: 'done', replayed: true });
     await settled(await click(hook, { variables: { amount: 200 } }));
     expect(hook.current()[1].status).toEqual({ state: 'done', replayed: false });
     expect(await payments()).toBe(2);

@@ -9,6 +9,8 @@ import type { Retry } from '../engine/retry-options.ts';
 export interface IdempotencyContext {
   /** A key of the caller's own, or the one that `idempotencyLink` gave. */
   readonly key?: string | undefined;
+  /** Makes the key, where one is made. */
+  readonly newKey?: (() => string) | undefined;
   /** What the caller calls this intent, such as a cart's id; with `intents` its open key is used again. */
   readonly intent?: string | undefined;
   /** Whether the key may have been sent before: a refusal then settles nothing. */

@@ -55,10 +55,10 @@ export function idempotencyLink({
     // Another key beside those that are there would contradict them.
     if (own === undefined && keyIn !== 'directive' && isPartlyKeyed(operation)) return forward(operation);
     if (intents === undefined) {
-      giveKey(operation, own ?? newKey(), wasSent(operation));
+      giveKey(operation, own ?? (contextOf(operation).newKey ?? newKey)(), wasSent(operation));
       return forward(operation);
     }
-    const { intent: name } = contextOf(operation);
+    const { intent: name, newKey: ownNewKey } = contextOf(operation);
     const request: StoredOperation = {
       query: print(operation.query),
       operationName: operation.operationName,
@@ -68,7 +68,11 @@ export function idempotencyLink({
       intents,
       // Whoever subscribes again, such as a link that retries above this one, means the key of the first time.
       async begin() {
-        const { intent, sentBefore } = await intents.begin({ name, key: keyOf(operation), request });
+        const { intent, sentBefore } = await intents.begin({
+          name,
+          key: keyOf(operation) ?? (name === undefined ? ownNewKey?.() : undefined),
+          request,
+        });
         return { intent, sentBefore: sentBefore || wasSent(operation) };
       },
       send({ intent, sentBefore }) {

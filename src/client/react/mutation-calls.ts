@@ -92,8 +92,13 @@ export function createMutationCalls(): MutationCalls {
   }
 
   /** What the links are told, and what they tell; the caller's own listeners hear it too. */
-  function conversation(intent: OpenIntent, theirs: IdempotencyContext | undefined): IdempotencyContext {
+  function conversation(
+    intent: OpenIntent,
+    newKey: () => string,
+    theirs: IdempotencyContext | undefined,
+  ): IdempotencyContext {
     return {
+      newKey,
       ...theirs,
       key: intent.key,
       intent: intent.name,
@@ -126,7 +131,7 @@ export function createMutationCalls(): MutationCalls {
     try {
       answer = await execute({
         ...options,
-        context: { ...context, idempotency: conversation(intent, context?.idempotency) },
+        context: { ...context, idempotency: conversation(intent, hook().newKey, context?.idempotency) },
         // The caller's are called when the intent is settled: one of them may begin the next one.
         onCompleted: remember,
         onError: remember,
@@ -159,7 +164,8 @@ export function createMutationCalls(): MutationCalls {
       const name = own?.intent ?? call.hook().intent;
       const before = open.get(name);
       if (before?.promise !== undefined) return before.promise;
-      const key = own?.key ?? before?.key ?? (name === undefined ? call.hook().newKey() : undefined);
+      // A new key is the link's to give: not every mutation may have one.
+      const key = own?.key ?? before?.key;
       const sentBefore = key !== undefined && key === before?.key;
       const intent: OpenIntent = { name, key, sentBefore, keyed: false };
       open.set(name, intent);

@@ -213,6 +213,18 @@ describe('the key', () => {
     expect(wire.sent.map(({ key }) => key)).toEqual(['one', 'two']);
   });
 
+  test('is none where the link gives none, and nothing is retried', async () => {
+    const wire = createWire();
+    const said = vi.spyOn(console, 'error').mockReturnValue();
+    const hook = await renderPay(createClient({ ...wire, link: { guarded: () => false } }));
+    await settled(await click(hook), () => wire.sent[0]!.lose());
+    expect(wire.sent.map(({ key }) => key)).toEqual([null]);
+    expect(hook.current()[1].status.state).toBe('failed');
+    await settled(await click(hook), () => wire.sent[1]!.answer(paid));
+    expect(said.mock.calls).toEqual([[expect.stringMatching(/without its key/)]]);
+    said.mockRestore();
+  });
+
   test('is the caller’s own where the context has one', async () => {
     const wire = createWire();
     const hook = await renderPay(createClient(wire));

@@ -165,7 +165,8 @@ test('own-redis.ts: such a client is accepted, used, and left open', async () =>
   const service = await serve(block.idempotency, { charge: () => 5 });
   expect(await service.send('own-redis')).toMatchObject({ outcome: 'executed' });
   await service.stop();
-  expect(await block.redis.ping()).toBe('PONG');
+  // Its own timeout is short, and a busy machine is no fault.
+  await vi.waitFor(async () => expect(await block.redis.ping()).toBe('PONG'), 10_000);
   block.redis.disconnect();
 });
 

@@ -5,8 +5,13 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
 
-/** Those that start dozens of processes, and take minutes: vitest.long.config.ts. */
-export const long = ['test/faults/lease/**/*.test.ts', 'test/examples/*.test.ts'];
+/** Those that start dozens of processes, or weather storms, and take minutes: vitest.long.config.ts. */
+export const long = [
+  'test/faults/lease/**/*.test.ts',
+  'test/examples/*.test.ts',
+  'test/storm/**/*.test.ts',
+  'test/support/install-lock.test.ts',
+];
 
 export default defineConfig({
   resolve: {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Makes a fresh clone runnable: the packages of package-lock.json, Postgres's library links, and redis-server. */
+/** Makes a fresh clone runnable: the packages of package-lock.json, Postgres's library links, redis-server and Chromium. */
 
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -32,14 +32,63 @@ export async function ensureInstalled({ folder = root } = {}) {
  * @returns {Promise<string>} its path
  */
 export async function ensureRedis({ folders = programFolders() } = {}) {
-  const found = findProgram('redis-server', folders);
+  return ensureProgram(redis, folders);
+}
+
+/**
+ * Finds Chromium, installing it where that needs no question: as root on Debian and its relatives.
+ * @param {{ path?: string | undefined, folders?: string[] }} [options] the program, `CHROMIUM_PATH` by default; where
+ *   programs are, the PATH and the usual places by default
+ * @returns {Promise<string>} its path
+ */
+export async function ensureChromium({
+  path = process.env['CHROMIUM_PATH'],
+  folders = programFolders(),
+} = {}) {
+  if (!path) return ensureProgram(chromium, folders);
+  if (isProgram(path)) return path;
+  throw new Error(`CHROMIUM_PATH is ${path}, and there is no program that can be run.`);
+}
+
+/**
+ * @typedef {object} System a program that npm does not bring
+ * @property {string} name what it is called in what we say
+ * @property {string[]} programs what its file may be called
+ * @property {string[]} packages Debian's packages
+ * @property {() => string} advice
+ */
+
+/** @type {System} */
+const redis = {
+  name: 'redis-server',
+  programs: ['redis-server'],
+  packages: ['redis-server'],
+  advice: redisAdvice,
+};
+
+/** @type {System} */
+const chromium = {
+  name: 'Chromium',
+  programs: ['chromium', 'chromium-browser', 'google-chrome'],
+  // Without a font a page has no text. The package only recommends some.
+  packages: ['chromium', 'fonts-liberation'],
+  advice: chromiumAdvice,
+};
+
+/**
+ * @param {System} system
+ * @param {string[]} folders
+ * @returns {Promise<string>} its path
+ */
+async function ensureProgram(system, folders) {
+  const found = findProgram(system.programs, folders);
   if (found !== undefined) return found;
-  const aptGet = findProgram('apt-get', folders);
-  if (aptGet === undefined || process.getuid?.() !== 0) throw new Error(redisAdvice());
+  const aptGet = findProgram(['apt-get'], folders);
+  if (aptGet === undefined || process.getuid?.() !== 0) throw new Error(system.advice());
   return withInstallLock(root, async (started) => {
-    if (findProgram('redis-server', folders) === undefined) await installRedis(aptGet, started);
-    const installed = findProgram('redis-server', folders);
-    if (installed === undefined) throw new Error(`apt-get installed no redis-server. ${redisAdvice()}`);
+    if (findProgram(system.programs, folders) === undefined) await installSystem(system, aptGet, started);
+    const installed = findProgram(system.programs, folders);
+    if (installed === undefined) throw new Error(`apt-get installed no ${system.name}. ${system.advice()}`);
     return installed;
   });
 }
@@ -125,14 +174,15 @@ function linkPostgresLibraries(folder) {
 }
 
 /**
+ * @param {System} system
  * @param {string} aptGet
  * @param {Started} started
  */
-async function installRedis(aptGet, started) {
-  console.error('redis-server is not on this machine: installing it with apt-get ...');
+async function installSystem({ name, packages, advice }, aptGet, started) {
+  console.error(`${name} is not on this machine: installing it with apt-get ...`);
   const policy = '/usr/sbin/policy-rc.d';
   const ownPolicy = !existsSync(policy);
-  // The package would start a server on port 6379. This policy forbids that to our apt-get alone, by its
+  // Redis's package would start a server on port 6379. This policy forbids that to our apt-get alone, by its
   // environment, so a copy left behind by a crash changes nothing for anyone else.
   if (ownPolicy)
     await writeFile(policy, `#!/bin/sh\n[ -z "$${dontStartServices}" ] || exit 101\n`, { mode: 0o755 });
@@ -141,10 +191,10 @@ async function installRedis(aptGet, started) {
   try {
     // An outdated or unreachable list is no reason to stop: the install decides.
     await run('apt-get update', aptGet, ['update', '-q'], { env, started }).catch(() => undefined);
-    const install = ['install', '-q', '-y', '--no-install-recommends', ...wait, 'redis-server'];
+    const install = ['install', '-q', '-y', '--no-install-recommends', ...wait, ...packages];
     await run('apt-get install', aptGet, install, { env, started });
   } catch (cause) {
-    throw new Error(`apt-get could not install redis-server. ${redisAdvice()}`, { cause });
+    throw new Error(`apt-get could not install ${name}. ${advice()}`, { cause });
   } finally {
     if (ownPolicy) await rm(policy, { force: true });
   }
@@ -160,28 +210,39 @@ function redisAdvice() {
   return `redis-server is needed and not on the PATH. Install it (${how}), then run this command again.`;
 }
 
+function chromiumAdvice() {
+  const how =
+    process.platform === 'darwin'
+      ? 'brew install --cask chromium'
+      : process.platform === 'win32'
+        ? 'from chromium.org'
+        : 'as root: apt-get install chromium';
+  return `Chromium is needed and not on the PATH. Install it (${how}) or name one with CHROMIUM_PATH, then run this command again.`;
+}
+
 function programFolders() {
   const listed = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return [...listed, '/usr/local/bin', '/usr/bin', '/opt/homebrew/bin'];
 }
 
 /**
- * @param {string} name
+ * @param {string[]} names
  * @param {string[]} folders
  * @returns {string | undefined}
  */
-function findProgram(name, folders) {
+function findProgram(names, folders) {
   const ending = process.platform === 'win32' ? '.exe' : '';
-  return folders
-    .map((folder) => join(folder, name + ending))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
+  return names.flatMap((name) => folders.map((folder) => join(folder, name + ending))).find(isProgram);
+}
+
+/** @param {string} file */
+function isProgram(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

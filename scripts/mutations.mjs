@@ -36,6 +36,8 @@ const lease = 'schema/postgres/0002_lease.sql';
 const races = 'test/store/postgres/lease-races.test.ts';
 const released = 'test/store/postgres/release-lease-function.test.ts';
 
+const storedIntents = 'test/client/intents/stored-intents.test.ts';
+
 const swallowed = 'a resolver that swallowed an SQL error is not a success';
 const primaryKey = 'where the lock does not keep two attempts apart, the primary key does';
 
@@ -320,6 +322,54 @@ export const mutations = [
     ],
     test: 'test/guard/lease/step-errors.test.ts',
     red: 'it returned',
+  },
+  {
+    name: 'every attempt of the client has a key of its own',
+    edits: [
+      {
+        file: 'src/client/fetch/idempotent-fetch.ts',
+        find: 'fetchOnce(request, { ...init, signal });',
+        replace: "fetchOnce(request, { ...init, headers: { 'idempotency-key': randomKey() }, signal });",
+      },
+    ],
+    test: storedIntents,
+    red: 'is kept without an answer, and sent again with its key by the next page',
+  },
+  {
+    name: 'a refusal counts, although an earlier attempt may have been executed',
+    edits: [
+      {
+        file: 'src/client/engine/until-answered.ts',
+        find: 'if (!open || sending.key === undefined) return settle(sent);',
+        replace: 'if (sent !== undefined) return settle(sent);',
+      },
+    ],
+    test: storedIntents,
+    red: 'not when a later one is refused',
+  },
+  {
+    name: 'the client trusts its timer alone with the deadline',
+    edits: [
+      {
+        file: 'src/client/engine/until-answered.ts',
+        find: 'controller.signal.aborted || leftMs() <= 0',
+        replace: 'controller.signal.aborted',
+      },
+    ],
+    test: 'test/client/engine/waiting.test.ts',
+    red: 'through a wait sends nothing after the deadline, though its timers come late',
+  },
+  {
+    name: 'a second click begins a second intent',
+    edits: [
+      {
+        file: 'src/client/react/mutation-calls.ts',
+        find: 'if (before?.promise !== undefined) return before.promise;',
+        replace: '',
+      },
+    ],
+    test: 'test/client/react/intents.test.ts',
+    red: 'a double click is one intent',
   },
 ];
 

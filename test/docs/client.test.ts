@@ -1,6 +1,7 @@
 /** The page about the client: its blocks send to a real server, over a network that loses answers. */
 
 import type { ApolloClient, ApolloLink } from '@apollo/client';
+import type { Client } from '@urql/core';
 import type { GraphQLResolveInfo } from 'graphql';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { readRetryOptions } from '../../src/client/engine/retry-options.ts';
@@ -158,6 +159,14 @@ test('stored-intents.ts: what nobody answered is sent again with its key, and to
   printed.mockRestore();
   expect(page.stored.size).toBe(0);
   expect(await service.payments()).toHaveLength(before + 1);
+});
+
+test('urql-client.ts: a mutation whose answers are lost happens once', async () => {
+  const { shop } = await modules.load<{ shop: Client }>('urql-client.ts');
+  const mutation = 'mutation ($amountCents: Int!) { charge(amountCents: $amountCents) { id } }';
+  const { data, error } = await paysOnce(() => shop.mutation(mutation, { amountCents: 500 }).toPromise());
+  expect(error).toBeUndefined();
+  expect(data).toMatchObject({ charge: { id: expect.any(String) } });
 });
 
 test('the table of retry options has those that there are, with their defaults', () => {

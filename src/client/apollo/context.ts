@@ -9,9 +9,11 @@ import type { Retry } from '../engine/retry-options.ts';
 export interface IdempotencyContext {
   /** A key of the caller's own, or the one that `idempotencyLink` gave. */
   readonly key?: string | undefined;
+  /** Makes the key, where one is made. */
+  readonly newKey?: (() => string) | undefined;
   /** What the caller calls this intent, such as a cart's id; with `intents` its open key is used again. */
   readonly intent?: string | undefined;
-  /** Whether the key may have been sent before: a refusal then settles nothing. `idempotencyLink` says it. */
+  /** Whether the key may have been sent before: a refusal then settles nothing. */
   readonly sentBefore?: boolean | undefined;
   /** Told the key, before anything is sent. */
   readonly onKey?: ((key: string) => void) | undefined;
@@ -29,6 +31,12 @@ declare module '@apollo/client' {
 
 export function contextOf(operation: ApolloLink.Operation): IdempotencyContext {
   return operation.getContext().idempotency ?? {};
+}
+
+/** The caller's own, that `HttpLink` takes too. */
+export function signalOf(operation: ApolloLink.Operation): AbortSignal | undefined {
+  const { fetchOptions } = operation.getContext() as { fetchOptions?: { signal?: AbortSignal | null } };
+  return fetchOptions?.signal ?? undefined;
 }
 
 /** By the document and not by its text: a query may well contain the word. */

@@ -4,12 +4,15 @@ import { ApolloLink, Observable } from '@apollo/client';
 import { print } from 'graphql';
 import { newKey as randomKey } from '../engine/new-key.ts';
 import type { Judgement } from '../engine/judge.ts';
+import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
+import { tell } from '../engine/tell.ts';
 import type { Begun, Intents } from '../intents/intents.ts';
-import { contextOf, operationTypeOf } from './context.ts';
+import { contextOf, operationTypeOf, signalOf } from './context.ts';
 import { isOutcomeUnknown, judgeError, judgeResult } from './judge-apollo.ts';
 import { keyOf, placedKeyOf } from './key-of.ts';
-import { keyVariables, keyedDocument } from './keyed-document.ts';
+import { isPartlyKeyed, keyVariables, keyedDocument } from './keyed-document.ts';
 import { openSource } from './open-source.ts';
+import { linkedIntents } from './resume-intents.ts';
 import type { StoredOperation } from './resume-intents.ts';
 
 export interface IdempotencyLinkOptions {
@@ -44,15 +47,18 @@ export function idempotencyLink({
   guarded = () => true,
   intents,
 }: IdempotencyLinkOptions = {}): ApolloLink {
+  if (intents !== undefined) linkedIntents.add(intents);
   return new ApolloLink((operation, forward) => {
     if (operationTypeOf(operation) !== 'mutation') return forward(operation);
     const own = keyOf(operation);
     if (own === undefined && !guarded(operation)) return forward(operation);
+    // Another key beside those that are there would contradict them.
+    if (own === undefined && keyIn !== 'directive' && isPartlyKeyed(operation)) return forward(operation);
     if (intents === undefined) {
-      giveKey(operation, own ?? newKey(), false);
+      giveKey(operation, own ?? (contextOf(operation).newKey ?? newKey)(), wasSent(operation));
       return forward(operation);
     }
-    const { intent: name } = contextOf(operation);
+    const { intent: name, newKey: ownNewKey } = contextOf(operation);
     const request: StoredOperation = {
       query: print(operation.query),
       operationName: operation.operationName,
@@ -60,7 +66,15 @@ export function idempotencyLink({
     };
     return whileStored(operation, {
       intents,
-      begin: () => intents.begin({ name, key: own, request }),
+      // Whoever subscribes again, such as a link that retries above this one, means the key of the first time.
+      async begin() {
+        const { intent, sentBefore } = await intents.begin({
+          name,
+          key: keyOf(operation) ?? (name === undefined ? ownNewKey?.() : undefined),
+          request,
+        });
+        return { intent, sentBefore: sentBefore || wasSent(operation) };
+      },
       send({ intent, sentBefore }) {
         giveKey(operation, intent.key, sentBefore);
         return forward(operation);
@@ -70,10 +84,19 @@ export function idempotencyLink({
 
   function giveKey(operation: ApolloLink.Operation, key: string, sentBefore: boolean): void {
     if (placedKeyOf(operation) === undefined) place(operation, key, keyIn);
+    // `HttpLink` may leave extensions out unless it is told.
+    if ('idempotencyKey' in operation.extensions) {
+      operation.setContext(({ http }) => ({ http: { ...http, includeExtensions: true } }));
+    }
     const context = contextOf(operation);
     operation.setContext({ idempotency: { ...context, key, sentBefore } });
-    context.onKey?.(key);
+    tell(context.onKey, key);
   }
+}
+
+/** What the caller says of a key of its own. */
+function wasSent(operation: ApolloLink.Operation): boolean {
+  return contextOf(operation).sentBefore === true && keyOf(operation) !== undefined;
 }
 
 function place(
@@ -87,8 +110,6 @@ function place(
       return;
     case 'extensions':
       operation.extensions = { ...operation.extensions, idempotencyKey: key };
-      // `HttpLink` leaves extensions out unless it is told.
-      operation.setContext(({ http }) => ({ http: { ...http, includeExtensions: true } }));
       return;
     case 'directive': {
       const document = keyedDocument(operation.query, operation.operationName);
@@ -121,12 +142,19 @@ function whileStored(
         if (kind === 'answer' || (kind === 'refusal' && !sentBefore)) await intents.settle(intent.key);
       };
       if (observer.closed) return settle({ kind: 'refusal' });
+      const signal = signalOf(operation);
+      if (signal?.aborted) {
+        await settle({ kind: 'refusal' });
+        throw sentBefore ? neverAnswered(intent.key, signal.reason) : signal.reason;
+      }
       try {
         const opened = await openSource(send({ intent, sentBefore }), ended.signal);
         await settle(judgeResult(operation, opened.first, true));
         unsubscribe = opened.deliver(observer);
       } catch (error) {
         if (!isOutcomeUnknown(error)) await settle(judgeError(error, true));
+        // Another tab, with the same intent, may have been refused meanwhile, and have settled it.
+        else await begin().catch(() => undefined);
         throw error;
       }
     };
@@ -136,4 +164,8 @@ function whileStored(
       unsubscribe?.();
     };
   });
+}
+
+function neverAnswered(key: string, cause: unknown): OutcomeUnknownError {
+  return new OutcomeUnknownError({ key, reason: 'aborted', attempts: 0, cause });
 }

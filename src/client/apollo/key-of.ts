@@ -6,7 +6,10 @@ import { keyInDocument } from './keyed-document.ts';
 
 /** `undefined` where there is none, or where a root field of the mutation has none. */
 export function keyOf(operation: ApolloLink.Operation): string | undefined {
-  return contextOf(operation).key ?? placedKeyOf(operation);
+  const placed = placedKeyOf(operation);
+  const { key } = contextOf(operation);
+  // What goes to the server is what counts, be it that the link has derived it from the intent's.
+  return placed === undefined || (key !== undefined && placed.startsWith(`${key}:`)) ? key : placed;
 }
 
 /** The key that is on its way to the server: in a header, in `extensions`, or in the document. */

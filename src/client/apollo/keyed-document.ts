@@ -40,16 +40,38 @@ export function keyVariables({ variables }: KeyedDocument, key: string): Record<
 }
 
 /** The key of the first root field, where every root field has one. */
-export function keyInDocument({ query, operationName, variables }: ApolloLink.Operation): string | undefined {
+export function keyInDocument(operation: ApolloLink.Operation): string | undefined {
+  const keys = [...keysByField(operation).values()];
+  return keys.includes(undefined) ? undefined : keys[0];
+}
+
+/** Whether some root fields have a key and others have none. */
+export function isPartlyKeyed(operation: ApolloLink.Operation): boolean {
+  const keys = new Set([...keysByField(operation).values()].map((key) => key !== undefined));
+  return keys.size === 2;
+}
+
+/** The key of each root field, by the field's name in the response; one of the places of a field may have it. */
+function keysByField({
+  query,
+  operationName,
+  variables,
+}: ApolloLink.Operation): Map<string, string | undefined> {
+  const keys = new Map<string, string | undefined>();
   const operation = operationOf(query, operationName);
-  if (operation === undefined) return undefined;
-  const keys = rootFieldsOf(query, operation.selectionSet).map((field) => {
-    const value = directiveOf(field)?.arguments?.find(({ name }) => name.value === 'key')?.value;
-    if (value?.kind === Kind.STRING) return value.value;
-    return value?.kind === Kind.VARIABLE ? (variables[value.name.value] as unknown) : undefined;
-  });
-  const [first] = keys;
-  return typeof first === 'string' && keys.every((key) => typeof key === 'string') ? first : undefined;
+  if (operation === undefined) return keys;
+  for (const field of rootFieldsOf(query, operation.selectionSet)) {
+    const name = responseNameOf(field);
+    keys.set(name, keys.get(name) ?? keyOfField(field, variables));
+  }
+  return keys;
+}
+
+function keyOfField(field: FieldNode, variables: Readonly<Record<string, unknown>>): string | undefined {
+  const value = directiveOf(field)?.arguments?.find(({ name }) => name.value === 'key')?.value;
+  if (value?.kind === Kind.STRING) return value.value;
+  const variable: unknown = value?.kind === Kind.VARIABLE ? variables[value.name.value] : undefined;
+  return typeof variable === 'string' ? variable : undefined;
 }
 
 function addDirectives(document: DocumentNode, operationName: string | undefined): KeyedDocument {
@@ -57,9 +79,10 @@ function addDirectives(document: DocumentNode, operationName: string | undefined
   const variables = new Map<string, string>();
   if (operation === undefined) return { query: document, variables };
   const taken = new Set(operation.variableDefinitions?.map(({ variable }) => variable.name.value));
-  for (const field of rootFieldsOf(document, operation.selectionSet)) {
-    const name = responseNameOf(field);
-    if (directiveOf(field) !== undefined || variables.has(name)) continue;
+  const fields = rootFieldsOf(document, operation.selectionSet);
+  const own = new Set(fields.filter((field) => directiveOf(field) !== undefined).map(responseNameOf));
+  for (const name of new Set(fields.map(responseNameOf))) {
+    if (own.has(name)) continue;
     let variable = variables.size === 0 ? 'idempotencyKey' : `idempotencyKey${variables.size + 1}`;
     while (taken.has(variable)) variable = `_${variable}`;
     taken.add(variable);
@@ -105,7 +128,7 @@ function withDirectives(
         return { ...selection, selectionSet: withDirectives(selection.selectionSet, variables) };
       }
       const variable = variables.get(responseNameOf(selection));
-      if (variable === undefined || directiveOf(selection) !== undefined) return selection;
+      if (variable === undefined) return selection;
       return { ...selection, directives: [...(selection.directives ?? []), directive(variable)] };
     }),
   };

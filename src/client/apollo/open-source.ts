@@ -3,6 +3,8 @@
 import type { Observable } from '@apollo/client';
 
 interface Taker<Value> {
+  /** Whether it wants no more. */
+  readonly closed?: boolean;
   next(value: Value): void;
   error(error: unknown): void;
   complete(): void;
@@ -40,6 +42,8 @@ export async function openSource<Value>(
         for (const notification of waiting) notification(to);
         waiting = [];
         taker = to;
+        // Whoever left in the middle of that could not unsubscribe yet.
+        if (to.closed) subscribed.unsubscribe();
         return () => subscribed.unsubscribe();
       },
       close() {

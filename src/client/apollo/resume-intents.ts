@@ -13,6 +13,9 @@ export interface StoredOperation {
   readonly variables: Readonly<Record<string, unknown>>;
 }
 
+/** Those that an `idempotencyLink` of this page keeps: it gives what is sent again its key. */
+export const linkedIntents = new WeakSet<Intents>();
+
 /**
  * Sends every stored mutation again that had no answer yet, each with its own key. Call it when the page has
  * loaded and the user is known: an intent belongs to whoever began it.
@@ -21,11 +24,18 @@ export interface StoredOperation {
  * ```ts
  * const resumed = await resumeIntents(client, intents);
  * ```
+ *
+ * @throws Error where no `idempotencyLink` has these intents: the mutations would go out without their keys.
  */
 export async function resumeIntents(
   client: ApolloClient,
   intents: Intents,
 ): Promise<readonly Resumed<ApolloClient.MutateResult>[]> {
+  if (!linkedIntents.has(intents)) {
+    throw new Error(
+      'resumeIntents: give the same intents to idempotencyLink({ intents }) in the links of this client.',
+    );
+  }
   return intents.resume((intent) => send(client, intent));
 }
 
@@ -36,7 +46,9 @@ async function send(client: ApolloClient, intent: Intent): Promise<ApolloClient.
     return await client.mutate({
       mutation: parse(query),
       variables,
-      context: { idempotency: { key, intent: name } },
+      // What the client does by default may be to resolve, whatever happened.
+      errorPolicy: 'none',
+      context: { idempotency: { key, intent: name, sentBefore: true } },
     });
   } catch (cause) {
     if (cause instanceof OutcomeUnknownError) throw cause;

@@ -5,9 +5,9 @@ import { readRetryOptions } from '../engine/retry-options.ts';
 import type { RetryOptions, RetryPolicy } from '../engine/retry-options.ts';
 import { tell } from '../engine/tell.ts';
 import { untilAnswered } from '../engine/until-answered.ts';
-import { contextOf, operationTypeOf } from './context.ts';
+import { contextOf, operationTypeOf, signalOf } from './context.ts';
 import { judgeError, judgeResult } from './judge-apollo.ts';
-import { keyOf } from './key-of.ts';
+import { keyOf, placedKeyOf } from './key-of.ts';
 import { openSource } from './open-source.ts';
 import type { Opened } from './open-source.ts';
 
@@ -28,7 +28,8 @@ import type { Opened } from './open-source.ts';
 export function retryLink(options: RetryOptions = {}): ApolloLink {
   const policy = readRetryOptions(options);
   return new ApolloLink((operation, forward) => {
-    const key = keyOf(operation);
+    // One that nothing puts into the request never comes to the server.
+    const key = placedKeyOf(operation) === undefined ? undefined : keyOf(operation);
     const type = operationTypeOf(operation);
     if (type === 'subscription' || (type === 'mutation' && key === undefined)) return forward(operation);
     const mutationKey = type === 'mutation' ? key : undefined;
@@ -95,8 +96,7 @@ interface Caller {
 
 function callerOf(operation: ApolloLink.Operation): Caller {
   const controller = new AbortController();
-  const { fetchOptions } = operation.getContext() as { fetchOptions?: { signal?: AbortSignal | null } };
-  const outer = fetchOptions?.signal;
+  const outer = signalOf(operation);
   const abort = (): void => controller.abort(outer?.aborted ? outer.reason : undefined);
   if (outer?.aborted) abort();
   else outer?.addEventListener('abort', abort);

@@ -7,7 +7,11 @@ export type Judgement =
   /** The server executed the operation, or says for good why it will not. */
   | { readonly kind: 'answer' }
   /** This attempt was not executed, and another one would fare no better. Says nothing of earlier attempts. */
-  | { readonly kind: 'refusal' }
+  | {
+      readonly kind: 'refusal';
+      /** The key belongs to other content: so ends what this call sent, and not what an earlier one did. */
+      readonly reused?: true;
+    }
   /** Nobody can say what became of this attempt, or the server asks for another one. */
   | { readonly kind: 'no-answer'; readonly retryAfterMs?: number | undefined };
 
@@ -32,7 +36,6 @@ export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
 
 /** Final codes that say what became of the key. The other final ones come before anybody looks for its record. */
 const SETTLING_CODES: ReadonlySet<string> = new Set([
-  'IDEMPOTENCY_KEY_REUSED',
   'IDEMPOTENCY_KEY_EXPIRED',
   'IDEMPOTENCY_TRANSACTION_BROKEN',
   'IDEMPOTENCY_RESULT_UNSERIALIZABLE',
@@ -59,17 +62,18 @@ interface GraphQLBody {
  * a result with status 200, with either content type.
  */
 export function judge({ status = 200, headers, body, keyed }: Received): Judgement {
-  const retryAfterMs = readRetryAfter(headers);
-  const noAnswer: Judgement = { kind: 'no-answer', retryAfterMs };
+  let retryAfterMs = readRetryAfter(headers);
   if (!isGraphQL(body)) {
     // A proxy's page, a truncated body, a crash: only a client error tells that nothing was executed.
     const refused = status >= 400 && status < 500 && !PASSING.has(status);
-    return OVERLOADED.has(status) || (keyed && !refused) ? noAnswer : { kind: 'refusal' };
+    return OVERLOADED.has(status) || (keyed && !refused)
+      ? { kind: 'no-answer', retryAfterMs }
+      : { kind: 'refusal' };
   }
-  const floors = [retryAfterMs];
   let retryable = false;
   let settled = false;
   let refused = false;
+  let reused = false;
   for (const error of Array.isArray(body.errors) ? body.errors : []) {
     const extensions = error?.extensions;
     const code = extensions?.['code'];
@@ -77,21 +81,25 @@ export function judge({ status = 200, headers, body, keyed }: Received): Judgeme
     const ours = code.startsWith('IDEMPOTENCY_');
     if (ours && (extensions?.['retryable'] ?? RETRYABLE_CODES.has(code))) {
       retryable = true;
-      floors.push(milliseconds(extensions?.['retryAfterMs']));
+      const askedMs = extensions?.['retryAfterMs'];
+      if (typeof askedMs === 'number' && askedMs >= 0) retryAfterMs = Math.max(askedMs, retryAfterMs ?? 0);
+    } else if (code === 'IDEMPOTENCY_KEY_REUSED') {
+      reused = true;
     } else if (SETTLING_CODES.has(code)) {
       settled = true;
     } else if (ours || SIGNED_OUT_CODES.has(code)) {
       refused = true;
     }
   }
-  if (retryable) return { kind: 'no-answer', retryAfterMs: highest(floors) };
+  if (retryable) return { kind: 'no-answer', retryAfterMs };
   if (settled) return { kind: 'answer' };
   if (refused && !tellsOfExecution(body)) return { kind: 'refusal' };
+  if (reused && !tellsOfExecution(body)) return { kind: 'refusal', reused };
   if (isPresent(body.data)) return { kind: 'answer' };
-  if (OVERLOADED.has(status)) return noAnswer;
+  if (OVERLOADED.has(status)) return { kind: 'no-answer', retryAfterMs };
   if ('data' in body) return { kind: 'answer' };
   // What broke may have broken behind the execution, on the answer's way out.
-  return keyed && status >= 500 ? noAnswer : { kind: 'refusal' };
+  return keyed && status >= 500 ? { kind: 'no-answer', retryAfterMs } : { kind: 'refusal' };
 }
 
 function isGraphQL(body: unknown): body is GraphQLBody {
@@ -106,13 +114,4 @@ function tellsOfExecution({ data, extensions }: GraphQLBody): boolean {
 
 function isPresent(data: unknown): boolean {
   return data !== null && data !== undefined;
-}
-
-function milliseconds(value: unknown): number | undefined {
-  return typeof value === 'number' && value >= 0 ? value : undefined;
-}
-
-function highest(floors: readonly (number | undefined)[]): number | undefined {
-  const told = floors.filter((floor) => floor !== undefined);
-  return told.length === 0 ? undefined : Math.max(...told);
 }

@@ -15,9 +15,7 @@ export function newKey(): string {
   if (crypto?.randomUUID !== undefined) return crypto.randomUUID();
   // Pages that came over http, and some platforms, lack `randomUUID` alone.
   if (crypto?.getRandomValues === undefined) {
-    throw new Error(
-      'This platform has no crypto.getRandomValues: pass newKey, a function that makes unique keys.',
-    );
+    throw new Error('No crypto.getRandomValues: pass newKey.');
   }
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;

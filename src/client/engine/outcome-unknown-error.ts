@@ -54,15 +54,15 @@ export class OutcomeUnknownError extends Error {
 }
 
 const WHY: Record<StopReason, string> = {
-  attempts: 'No attempt got an answer.',
-  deadline: 'There was no answer before the deadline.',
-  budget: 'There was no answer, and the retry budget is exhausted.',
-  aborted: 'The call was aborted before there was an answer.',
-  refused: 'An attempt got no answer, and a later one was refused.',
-  expired: 'There was no answer, and the server may have forgotten the key by now.',
+  attempts: 'No attempt was answered.',
+  deadline: 'No answer before the deadline.',
+  budget: 'No answer, and the retry budget is exhausted.',
+  aborted: 'Aborted before there was an answer.',
+  refused: 'No answer, and a later attempt was refused.',
+  expired: 'No answer, and the server may have forgotten the key.',
 };
 
 const MAY_BE_SENT_AGAIN = 'The outcome is unknown; the same key may be sent again.';
 const ADVICE: Partial<Record<StopReason, string>> = {
-  expired: 'The outcome is unknown; look for the effect before anything is sent again.',
+  expired: 'The outcome is unknown; look for the effect first.',
 };

@@ -7,10 +7,7 @@ export class RetryBudgetExhaustedError extends Error {
   readonly received: unknown;
 
   constructor({ cause, received }: { readonly cause?: unknown; readonly received?: unknown }) {
-    super(
-      'There was no answer, and the retry budget is exhausted: too large a share of requests are retries.',
-      cause === undefined ? undefined : { cause },
-    );
+    super('No answer, and the retry budget is exhausted.', cause === undefined ? undefined : { cause });
     this.received = received;
   }
 }

@@ -58,8 +58,8 @@ export class RetryBudget {
   }
 
   #add(tokens: number): void {
-    // One at least can be saved up: a share without a minimum is worth something too.
-    this.#tokens = Math.min(Math.max(1, this.#minimumPerMinute), this.#tokens + tokens);
+    // One at least can be saved up, and what comes in beyond it: a share without a minimum is worth all of itself.
+    this.#tokens = Math.min(Math.max(1 + this.#share, this.#minimumPerMinute), this.#tokens + tokens);
   }
 }
 

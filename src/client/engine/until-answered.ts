@@ -1,6 +1,7 @@
 /** The engine: sends until there is an answer, or no reason to go on. Knows no GraphQL client and no fetch. */
 
 import { drawDelay } from './backoff.ts';
+import { givenUp } from './given-up.ts';
 import type { Judgement } from './judge.ts';
 import { OutcomeUnknownError } from './outcome-unknown-error.ts';
 import type { StopReason } from './outcome-unknown-error.ts';
@@ -35,7 +36,8 @@ const NO_ANSWER: Judgement = { kind: 'no-answer' };
  * that may have been executed with `OutcomeUnknownError`.
  */
 export async function untilAnswered<Answer>(sending: Sending<Answer>, policy: RetryPolicy): Promise<Answer> {
-  let unsettled = sending.sentBefore === true || unsettledKeys.has(sending.key);
+  const sentBefore = sending.sentBefore === true || unsettledKeys.has(sending.key);
+  let unsettled = sentBefore;
   if (sending.signal?.aborted) {
     if (sending.key === undefined || !unsettled) throw sending.signal.reason;
     throw unknown(sending.key, 'aborted', 0, { kind: 'failed', cause: sending.signal.reason });
@@ -54,7 +56,8 @@ export async function untilAnswered<Answer>(sending: Sending<Answer>, policy: Re
         return settle(sent);
       }
       if (judgement.kind === 'refusal') {
-        if (!unsettled || sending.key === undefined) return settle(sent);
+        const open = judgement.reused ? sentBefore : unsettled;
+        if (!open || sending.key === undefined) return settle(sent);
         throw unknown(sending.key, 'refused', attempt, sent);
       }
       unsettled = true;
@@ -109,6 +112,7 @@ function giveUp<Answer>(
   if (key !== undefined) throw unknown(key, reason, attempts, sent);
   if (reason === 'aborted') throw signal?.reason;
   if (reason === 'budget') throw new RetryBudgetExhaustedError(partsOf(sent));
+  givenUp.add(sent.kind === 'failed' ? sent.cause : sent.received);
   return settle(sent);
 }
 

@@ -1,10 +1,13 @@
 /** `fetch` that retries well, for every client that takes one: the engine behind the signature of `fetch`. */
 
+import type { Judgement } from '../engine/judge.ts';
 import { newKey as randomKey } from '../engine/new-key.ts';
 import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
 import { readRetryOptions } from '../engine/retry-options.ts';
 import type { RetryOptions } from '../engine/retry-options.ts';
+import { tell } from '../engine/tell.ts';
 import { untilAnswered } from '../engine/until-answered.ts';
+import type { Sending } from '../engine/until-answered.ts';
 import type { Intent, Intents, Resumed } from '../intents/intents.ts';
 import { readGraphQLRequest, typeOfBody, withKey } from './graphql-request.ts';
 import type { FetchInit, GraphQLBody, GraphQLRequest } from './graphql-request.ts';
@@ -39,6 +42,9 @@ export interface IdempotentFetch {
   resume(init?: RequestInit): Promise<readonly Resumed<Response>[]>;
 }
 
+type Call = Pick<Sending<Response>, 'key' | 'sentBefore' | 'onRetry'> &
+  Pick<FetchInit, 'onAttempt'> & { readonly signal: AbortSignal | null };
+
 /** What is stored of a request. Headers are not: they hold credentials. */
 interface StoredRequest {
   readonly url: string;
@@ -67,81 +73,79 @@ export function idempotentFetch(options: IdempotentFetchOptions = {}): Idempoten
 
   async function send(
     request: Request | string | URL,
-    { intent: name, ...init }: FetchInit = {},
+    { intent: name, key: own, onAttempt, onRetry, ...init }: FetchInit = {},
   ): Promise<Response> {
     const signal =
       init.signal ?? (typeof request === 'object' && 'signal' in request ? request.signal : null);
     signal?.throwIfAborted();
     const read = await readGraphQLRequest(request, init, typeOf);
     if (read === undefined || read.type === 'subscription') return fetchOnce(request, init);
-    if (read.type === 'query') return exchange(read.request, read.init, undefined, false, signal);
-    if (read.key === undefined && !guarded(read.body!)) return fetchOnce(request, init);
-    const { key, sentBefore } = await begin(read, name);
-    const keyed = read.key === undefined ? withKey(read, key, keyIn) : read.init;
-    return settling(key, () => exchange(read.request, keyed, key, sentBefore, signal));
+    const call = { signal, onAttempt, onRetry };
+    if (read.type === 'query') return exchange(read, { ...call, key: undefined });
+    const key = read.key ?? own;
+    if (key === undefined && !guarded(read.body!)) return fetchOnce(request, init);
+    // Who gave up meanwhile leaves nothing behind that another call could find.
+    signal?.throwIfAborted();
+    const begun = await begin(read, name, key);
+    try {
+      const keyed = read.key === undefined ? withKey(read, begun.key, keyIn) : read.init;
+      const response = await exchange({ ...read, init: keyed }, { ...call, ...begun });
+      await intents?.settle(begun.key);
+      return response;
+    } catch (error) {
+      // Another tab, with the same intent, may have been refused meanwhile, and have settled it.
+      if (error instanceof OutcomeUnknownError) await begin(read, name, begun.key).catch(() => undefined);
+      else await intents?.settle(begun.key);
+      throw error;
+    }
   }
 
-  async function exchange(
-    request: Request | string | URL,
-    init: RequestInit,
-    key: string | undefined,
-    sentBefore: boolean,
-    signal: AbortSignal | null,
-  ): Promise<Response> {
-    const answer = await untilAnswered(
+  async function exchange({ request, init }: GraphQLRequest, call: Call): Promise<Response> {
+    const judgements = new WeakMap<Response, Judgement>();
+    return untilAnswered(
       {
-        key,
-        sentBefore,
-        signal,
-        send: async (_, attempt) =>
-          readWhole(await fetchOnce(reusable(request), { ...init, signal: attempt }), key !== undefined),
-        judge: ({ judgement }) => judgement,
+        ...call,
+        async send(attempt, signal) {
+          tell(call.onAttempt, attempt);
+          const sent = await fetchOnce(request, { ...init, signal });
+          const { response, judgement } = await readWhole(sent, call.key !== undefined, call.signal);
+          judgements.set(response, judgement);
+          return response;
+        },
+        judge: (response) => judgements.get(response)!,
       },
       policy,
     );
-    return answer.response;
   }
 
   async function begin(
     read: GraphQLRequest,
     name: string | undefined,
-  ): Promise<{ key: string; sentBefore: boolean }> {
-    if (intents === undefined) return { key: read.key ?? newKey(), sentBefore: false };
+    own: string | undefined,
+  ): Promise<{ readonly key: string; readonly sentBefore: boolean }> {
+    if (intents === undefined) return { key: own ?? newKey(), sentBefore: false };
     // Another page, with another base, may send it again.
     const { href } = new URL(read.url, (globalThis as { location?: { href: string } }).location?.href);
     const stored: StoredRequest = { url: href, body: read.text };
-    const { intent, sentBefore } = await intents.begin({ name, key: read.key, request: stored });
+    const { intent, sentBefore } = await intents.begin({ name, key: own, request: stored });
     return { key: intent.key, sentBefore };
   }
 
-  async function settling(key: string, exchange: () => Promise<Response>): Promise<Response> {
+  /** Only a response settles what was sent before; an intent of another client can't be sent from here. */
+  async function again({ key, request }: Intent, init: RequestInit): Promise<Response> {
     try {
-      const response = await exchange();
-      await intents?.settle(key);
-      return response;
-    } catch (error) {
-      if (!(error instanceof OutcomeUnknownError)) await intents?.settle(key);
-      throw error;
+      const { url, body } = request as StoredRequest;
+      const headers = new Headers(init.headers);
+      if (!headers.has('content-type')) headers.set('content-type', 'application/json');
+      return await send(url, { ...init, method: 'POST', headers, body, key });
+    } catch (cause) {
+      if (cause instanceof OutcomeUnknownError) throw cause;
+      const reason = init.signal?.aborted ? 'aborted' : 'attempts';
+      throw new OutcomeUnknownError({ key, reason, attempts: 0, cause });
     }
-  }
-
-  async function again(intent: Intent, init: RequestInit): Promise<Response> {
-    const { url, body } = intent.request as StoredRequest;
-    const headers = new Headers(init.headers);
-    if (!headers.has('content-type')) headers.set('content-type', 'application/json');
-    const request = {
-      init: { ...init, method: 'POST', headers, body },
-      body: JSON.parse(body) as GraphQLBody,
-    };
-    return send(url, withKey(request, intent.key, keyIn));
   }
 
   const resume: IdempotentFetch['resume'] = async (init = {}) =>
     intents === undefined ? [] : intents.resume((intent) => again(intent, init));
   return Object.assign(send, { resume });
-}
-
-/** A request can be read once; each attempt reads a copy. */
-function reusable(request: Request | string | URL): Request | string | URL {
-  return typeof Request === 'function' && request instanceof Request ? request.clone() : request;
 }

@@ -2,6 +2,7 @@
 
 import { judge } from '../engine/judge.ts';
 import type { Judgement } from '../engine/judge.ts';
+import { parseJson } from '../engine/parse-json.ts';
 
 export interface WholeResponse {
   readonly response: Response;
@@ -13,27 +14,34 @@ export interface WholeResponse {
  *
  * @throws what reading the body failed with.
  */
-export async function readWhole(response: Response, keyed: boolean): Promise<WholeResponse> {
-  const { status, statusText, headers } = response;
+export async function readWhole(
+  response: Response,
+  keyed: boolean,
+  caller: AbortSignal | null,
+): Promise<WholeResponse> {
+  const { status, headers } = response;
   const type = headers.get('content-type') ?? '';
   // Parts that come over time are the reader's: the first of them is sent when the operation is executed.
   if (response.ok && /^(multipart\/mixed|text\/event-stream)/i.test(type)) {
-    return { response, judgement: { kind: 'answer' } };
+    return { response: abortable(response, caller), judgement: { kind: 'answer' } };
   }
   // A status of 0 hides what was received; a `Response` of it can't be made.
   if (status < 200) return { response, judgement: judge({ status, body: undefined, keyed }) };
   const text = await response.text();
-  const judgement = judge({ status, headers, body: parse(text), keyed });
+  const judgement = judge({ status, headers, body: parseJson(text), keyed });
   const hasBody = ![204, 205, 304].includes(status);
-  const whole = new Response(hasBody ? text : null, { status, statusText, headers });
-  Object.defineProperty(whole, 'url', { value: response.url });
-  return { response: whole, judgement };
+  return { response: rebuilt(response, hasBody ? text : null), judgement };
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+/** The attempt is over when its first part is there, and its signal with it: from then on the caller's counts. */
+function abortable(response: Response, caller: AbortSignal | null): Response {
+  if (caller === null || response.body === null) return response;
+  return rebuilt(response, response.body.pipeThrough(new TransformStream(), { signal: caller }));
+}
+
+function rebuilt(response: Response, body: string | ReadableStream | null): Response {
+  const { status, statusText, headers, url } = response;
+  const built = new Response(body, { status, statusText, headers });
+  Object.defineProperty(built, 'url', { value: url });
+  return built;
 }

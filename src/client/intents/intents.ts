@@ -2,6 +2,8 @@
 
 import { newKey as randomKey } from '../engine/new-key.ts';
 import { OutcomeUnknownError } from '../engine/outcome-unknown-error.ts';
+import { parseJson } from '../engine/parse-json.ts';
+import { announcedKeys } from './announced-keys.ts';
 import { asIntentStorage } from './storage.ts';
 import type { IntentStorage, WebStorage } from './storage.ts';
 
@@ -95,10 +97,10 @@ export function createIntents({
   prefix = 'idempotency:',
   keyRetentionMs = 86_400_000,
   newKey = randomKey,
-  onStorageError = (error) =>
-    console.warn('An intent could not be stored; it will not outlive the page.', error),
+  onStorageError = (error) => console.warn('The intent could not be stored.', error),
 }: IntentsOptions): Intents {
   const items = asIntentStorage(storage);
+  const announced = announcedKeys(prefix);
 
   // Not to the last minute: retries take a while, and a key that is forgotten meanwhile executes again.
   const isExpired = ({ startedAt }: Intent): boolean => Date.now() - startedAt >= keyRetentionMs * 0.9;
@@ -114,31 +116,33 @@ export function createIntents({
   }
 
   async function beginAlone({ name, key, request }: Beginning): Promise<Begun> {
-    const existing =
-      name === undefined && key === undefined
-        ? undefined
-        : (await open()).find((intent) => intent.key === key || (name !== undefined && intent.name === name));
-    if (existing !== undefined) {
-      if (isExpired(existing)) {
-        throw new OutcomeUnknownError({ key: existing.key, reason: 'expired', attempts: 0 });
+    // A key of the caller's own is what will be sent: the name must not find another one for it.
+    const asked = (one: Pick<Intent, 'key' | 'name'>): boolean =>
+      key === undefined ? one.name === name : one.key === key;
+    const isFresh = name === undefined && key === undefined;
+    const stored = isFresh ? undefined : (await open()).find(asked);
+    const found = stored ?? (isFresh ? undefined : await announced.find(asked));
+    const intent = stored ?? { key: key ?? newKey(), name, startedAt: Date.now(), ...found, request };
+    if (isExpired(intent)) throw new OutcomeUnknownError({ key: intent.key, reason: 'expired', attempts: 0 });
+    // What another tab has begun is stored here as well: its storage may be another one, and go with it.
+    if (stored === undefined) {
+      try {
+        await items.set(prefix + intent.key, JSON.stringify(intent));
+      } catch (error) {
+        onStorageError(error);
       }
-      return { intent: existing, sentBefore: true };
     }
-    const intent: Intent = { key: key ?? newKey(), name, startedAt: Date.now(), request };
-    try {
-      await items.set(prefix + intent.key, JSON.stringify(intent));
-    } catch (error) {
-      onStorageError(error);
-    }
-    return { intent, sentBefore: false };
+    if (name !== undefined && found === undefined) await announced.announce(intent);
+    return { intent, sentBefore: found !== undefined };
   }
 
   async function settle(key: string): Promise<void> {
     // The answer is there, and nothing about the storage may keep it from the caller.
     try {
+      await announced.withdraw(key);
       await items.remove(prefix + key);
     } catch (error) {
-      console.warn('An answered intent could not be removed from its storage.', error);
+      console.warn('The intent could not be removed.', error);
     }
   }
 
@@ -181,8 +185,8 @@ const queues = new Map<string, Promise<unknown>>();
 
 /** One after another, across tabs where the browser has locks, and within this page in any case. */
 async function alone<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-  const { locks } = (globalThis as { navigator?: { locks?: Locks } }).navigator ?? {};
-  if (locks !== undefined) return locks.request(name, work);
+  const { locks } = (globalThis as { navigator?: { locks?: Locks | null } }).navigator ?? {};
+  if (locks) return locks.request(name, work);
   const turn = (queues.get(name) ?? Promise.resolve()).then(work);
   queues.set(
     name,
@@ -193,10 +197,6 @@ async function alone<Result>(name: string, work: () => Promise<Result>): Promise
 
 /** What somebody else wrote under our prefix, or only half of it, is no intent. */
 function readIntent(text: string | null | undefined): Intent | undefined {
-  try {
-    const intent = JSON.parse(text ?? 'null') as Intent | null;
-    return typeof intent?.key === 'string' && typeof intent.startedAt === 'number' ? intent : undefined;
-  } catch {
-    return undefined;
-  }
+  const intent = parseJson(text ?? '') as Intent | null | undefined;
+  return typeof intent?.key === 'string' && typeof intent.startedAt === 'number' ? intent : undefined;
 }

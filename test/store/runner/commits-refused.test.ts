@@ -120,6 +120,23 @@ describe('without a key', () => {
     expect(await paidFor(stage.service, 'loose')).toBe(before);
   });
 
+  test('a COMMIT that arrives after its connection broke is found out', async () => {
+    const before = await paidFor(stage.service, 'loose');
+    const held = stage.libraryProxy.on(COMMIT, 'hold');
+    const inProgress = (message: { readonly bytes: Buffer }): boolean =>
+      message.bytes.includes('in progress');
+    const asked = stage.ownProxy.on({ from: 'server', type: 'DataRow', where: inProgress }, { delayMs: 0 });
+    stage.library = {
+      beforeCommit: (client) => {
+        const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
+        void held.matched.then(() => connection.stream.destroy());
+      },
+    };
+    void asked.matched.then(() => held.release());
+    expect((await loose()).body.data).toEqual({ loose: 7 });
+    expect(await paidFor(stage.service, 'loose')).toBe(before + 1);
+  });
+
   test('a COMMIT that Postgres turned into a rollback is TRANSACTION_BROKEN', async () => {
     stage.library = {
       beforeCommit: async (client) => {

@@ -3,6 +3,7 @@
  * not enough, so that whatever it says, and whatever it does not, is looked up on a connection of the store's own.
  */
 
+import { setTimeout } from 'node:timers/promises';
 import { publish } from '../../../telemetry/channels.ts';
 import type { Completion, NewRecord, Origin, Sighting, UnrecordedCompletion } from '../../port.ts';
 import { completedRecord } from '../rows.ts';
@@ -26,6 +27,8 @@ export interface CommitContext {
   /** Says what became of a transaction, by its number; `undefined` when it got no answer. */
   readonly statusOf: (xid: string) => Promise<string | undefined>;
 }
+
+const STATUS_INTERVAL_MS = 10;
 
 type Broken = Extract<Completion, { readonly kind: 'broken' }>;
 
@@ -116,7 +119,18 @@ export async function commitUnrecorded(
   call.commit();
   const end = await inTime(call.ended, commitTimeout);
   if (xid === null && end?.kind === 'resolved') return { kind: 'committed' };
-  const status = xid === null ? undefined : await statusOf(xid);
+  let status = xid === null ? undefined : await statusOf(xid);
+  // A connection that broke is over for Postgres a little later, and a COMMIT may have been on its way.
+  const deadline = performance.now() + commitTimeout;
+  while (
+    xid !== null &&
+    status === 'in progress' &&
+    end?.kind === 'rejected' &&
+    performance.now() < deadline
+  ) {
+    await setTimeout(STATUS_INTERVAL_MS);
+    status = await statusOf(xid);
+  }
   if (status === 'committed') return { kind: 'committed' };
   const cause = uncommittedBy(end, commitTimeout);
   if (status !== 'aborted') return { kind: 'unknown', cause };

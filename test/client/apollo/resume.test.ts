@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { createIntents } from 'graphql-idempotency/client';
 import { idempotencyLink, resumeIntents, retryLink } from 'graphql-idempotency/client/apollo';
 import { clientOf, failureOf } from './client.ts';
-import { memory } from './memory.ts';
+import { memory } from '../support/storages.ts';
 import { ONCE, http, page, pay, signedOut, stored } from './page.ts';
 import { answer, lost, paid, refused, scriptedFetch } from './scripted-fetch.ts';
 import type { Script } from './scripted-fetch.ts';

@@ -154,7 +154,7 @@ function whileStored(
       } catch (error) {
         if (!isOutcomeUnknown(error)) await settle(judgeError(error, true));
         // Another tab, with the same intent, may have been refused meanwhile, and have settled it.
-        else await begin().catch(() => undefined);
+        else await intents.begin(intent).catch(() => undefined);
         throw error;
       }
     };

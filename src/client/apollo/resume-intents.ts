@@ -41,8 +41,8 @@ export async function resumeIntents(
 
 async function send(client: ApolloClient, intent: Intent): Promise<ApolloClient.MutateResult> {
   const { key, name, request } = intent;
-  const { query, variables } = request as StoredOperation;
   try {
+    const { query, variables } = request as StoredOperation;
     return await client.mutate({
       mutation: parse(query),
       variables,

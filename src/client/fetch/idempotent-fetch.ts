@@ -94,8 +94,8 @@ export function idempotentFetch(options: IdempotentFetchOptions = {}): Idempoten
       return response;
     } catch (error) {
       // Another tab, with the same intent, may have been refused meanwhile, and have settled it.
-      if (error instanceof OutcomeUnknownError) await begin(read, name, begun.key).catch(() => undefined);
-      else await intents?.settle(begun.key);
+      if (!(error instanceof OutcomeUnknownError)) await intents?.settle(begun.key);
+      else if (begun.intent) await intents?.begin(begun.intent).catch(() => undefined);
       throw error;
     }
   }
@@ -122,13 +122,13 @@ export function idempotentFetch(options: IdempotentFetchOptions = {}): Idempoten
     read: GraphQLRequest,
     name: string | undefined,
     own: string | undefined,
-  ): Promise<{ readonly key: string; readonly sentBefore: boolean }> {
+  ): Promise<{ readonly key: string; readonly sentBefore: boolean; readonly intent?: Intent }> {
     if (intents === undefined) return { key: own ?? newKey(), sentBefore: false };
     // Another page, with another base, may send it again.
     const { href } = new URL(read.url, (globalThis as { location?: { href: string } }).location?.href);
     const stored: StoredRequest = { url: href, body: read.text };
-    const { intent, sentBefore } = await intents.begin({ name, key: own, request: stored });
-    return { key: intent.key, sentBefore };
+    const begun = await intents.begin({ name, key: own, request: stored });
+    return { ...begun, key: begun.intent.key };
   }
 
   /** Only a response settles what was sent before; an intent of another client can't be sent from here. */

@@ -57,6 +57,8 @@ export interface Beginning {
   /** A key that it has already. */
   readonly key?: string | undefined;
   readonly request: unknown;
+  /** When it was begun, for one that is stored again. @defaultValue now */
+  readonly startedAt?: number;
 }
 
 export interface Begun {
@@ -110,19 +112,20 @@ export function createIntents({
     for (const id of await items.ids()) {
       if (!id.startsWith(prefix)) continue;
       const intent = readIntent(await items.get(id));
-      if (intent !== undefined) found.push(intent);
+      // Of a longer prefix it may be another user's.
+      if (id === prefix + intent?.key) found.push(intent!);
     }
     return found.sort((one, other) => one.startedAt - other.startedAt);
   }
 
-  async function beginAlone({ name, key, request }: Beginning): Promise<Begun> {
+  async function beginAlone({ name, key, request, startedAt = Date.now() }: Beginning): Promise<Begun> {
     // A key of the caller's own is what will be sent: the name must not find another one for it.
     const asked = (one: Pick<Intent, 'key' | 'name'>): boolean =>
       key === undefined ? one.name === name : one.key === key;
     const isFresh = name === undefined && key === undefined;
     const stored = isFresh ? undefined : (await open()).find(asked);
     const found = stored ?? (isFresh ? undefined : await announced.find(asked));
-    const intent = stored ?? { key: key ?? newKey(), name, startedAt: Date.now(), ...found, request };
+    const intent = stored ?? { key: key ?? newKey(), name, startedAt, ...found, request };
     if (isExpired(intent)) throw new OutcomeUnknownError({ key: intent.key, reason: 'expired', attempts: 0 });
     // What another tab has begun is stored here as well: its storage may be another one, and go with it.
     if (stored === undefined) {

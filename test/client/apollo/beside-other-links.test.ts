@@ -18,7 +18,7 @@ import {
   retryLink,
 } from 'graphql-idempotency/client/apollo';
 import { FAST, PAY, PING, clientOf, failureOf } from './client.ts';
-import { memory } from './memory.ts';
+import { memory } from '../support/storages.ts';
 import { startTroubledService } from './troubled-service.ts';
 import type { TroubledService } from './troubled-service.ts';
 

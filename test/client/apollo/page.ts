@@ -6,7 +6,7 @@ import { createIntents } from 'graphql-idempotency/client';
 import type { Intents, IntentStorage } from 'graphql-idempotency/client';
 import { idempotencyLink, retryLink } from 'graphql-idempotency/client/apollo';
 import { BARE_PAY, FAST, clientOf } from './client.ts';
-import type { Memory } from './memory.ts';
+import type { Memory } from '../support/storages.ts';
 import { answer } from './scripted-fetch.ts';
 
 /** One attempt, and an error that says what it means. */

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { createIntents } from 'graphql-idempotency/client';
 import { idempotencyLink, resumeIntents, retryLink } from 'graphql-idempotency/client/apollo';
 import { clientOf, failureOf } from './client.ts';
-import { memory } from './memory.ts';
+import { memory } from '../support/storages.ts';
 import { ONCE, http, page, pay, signedOut, stored } from './page.ts';
 import { answer, lost, paid, refused, scriptedFetch } from './scripted-fetch.ts';
 import type { Script } from './scripted-fetch.ts';
@@ -17,6 +17,14 @@ const remembered = answer({
 });
 
 describe('after a reload', () => {
+  test('an intent that nobody can read is unknown, and stays', async () => {
+    const intents = createIntents({ storage: memory() });
+    await intents.begin({ request: null });
+    const client = clientOf(idempotencyLink({ intents }), http(scriptedFetch(paid).fetch));
+    expect(await resumeIntents(client, intents)).toMatchObject([{ kind: 'unknown' }]);
+    expect(await intents.open()).toHaveLength(1);
+  });
+
   test('what was open is sent again with its own key, as it was', async () => {
     const mutation = gql`
       mutation Pay($amount: Int!) {

@@ -8,7 +8,7 @@ import { createIntents, OutcomeUnknownError } from 'graphql-idempotency/client';
 import { idempotencyLink, retryLink } from 'graphql-idempotency/client/apollo';
 import { deferred } from '../../support/signal.ts';
 import { BARE_PAY, FAST, PING, clientOf, failureOf } from './client.ts';
-import { memory } from './memory.ts';
+import { memory } from '../support/storages.ts';
 import { scriptedLink } from './scripted-link.ts';
 import type { ScriptedLink } from './scripted-link.ts';
 

@@ -17,6 +17,19 @@ describe('resuming', () => {
     return sent[0]!.key;
   }
 
+  test('keeps the age of an intent that another tab has settled meanwhile', async () => {
+    const store = webStorage();
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(1_000_000);
+    const key = await leave(store);
+    clock.mockReturnValue(70_000_000);
+    const { send } = page(store, () => {
+      store.items.clear();
+      return lost();
+    });
+    expect(await send.resume()).toMatchObject([{ kind: 'unknown' }]);
+    expect(await page(store, paid).intents.open()).toMatchObject([{ key, startedAt: 1_000_000 }]);
+  });
+
   test('sends the oldest first, and each on its own', async () => {
     const store = webStorage();
     const clock = vi.spyOn(Date, 'now').mockReturnValue(2_000_000);

@@ -286,3 +286,11 @@ test('a prefix of one’s own keeps two sets of intents apart in one storage', a
   expect((await theirs!.begin({ name: 'cart', request: 1 })).intent.key).not.toBe(intent.key);
   expect([...items.keys()].map((id) => id.split(':')[0])).toEqual(['ours', 'theirs']);
 });
+
+test('a prefix that begins another one finds none of its intents: they may be another user’s', async () => {
+  const { storage } = webStorage();
+  const [everybody, alice] = ['pay:', 'pay:alice:'].map((prefix) => createIntents({ storage, prefix }));
+  await alice!.begin({ name: 'cart', request: 1 });
+  expect(await everybody!.open()).toEqual([]);
+  expect(await alice!.open()).toHaveLength(1);
+});

@@ -9,21 +9,29 @@ export interface KeptStorage<Storage> {
   readonly items: Map<string, string>;
 }
 
-/** As `localStorage` behaves. */
-export function webStorage(): KeptStorage<WebStorage> {
+/** As `localStorage` behaves; it outlives a client as that outlives a page. */
+export interface Memory extends WebStorage {
+  /** What is in it, by id. */
+  readonly items: Map<string, string>;
+}
+
+export function memory(): Memory {
   const items = new Map<string, string>();
   return {
     items,
-    storage: {
-      get length() {
-        return items.size;
-      },
-      key: (index) => [...items.keys()][index] ?? null,
-      getItem: (id) => items.get(id) ?? null,
-      setItem: (id, text) => void items.set(id, text),
-      removeItem: (id) => void items.delete(id),
+    get length() {
+      return items.size;
     },
+    key: (index) => [...items.keys()][index] ?? null,
+    getItem: (id) => items.get(id) ?? null,
+    setItem: (id, text) => void items.set(id, text),
+    removeItem: (id) => void items.delete(id),
   };
+}
+
+export function webStorage(): KeptStorage<WebStorage> {
+  const storage = memory();
+  return { storage, items: storage.items };
 }
 
 /** One of somebody's own, as slow as a database. */

@@ -1,26 +1,8 @@
-/** Storages in memory, which outlive a client as the browser's outlives a page. */
+/** A storage that is as slow as the test wants it. */
 
-import type { IntentStorage, WebStorage } from 'graphql-idempotency/client';
+import type { IntentStorage } from 'graphql-idempotency/client';
 import { deferred } from '../../support/signal.ts';
 import type { Deferred } from '../../support/signal.ts';
-
-export interface Memory extends WebStorage {
-  readonly items: ReadonlyMap<string, string>;
-}
-
-export function memory(): Memory {
-  const items = new Map<string, string>();
-  return {
-    items,
-    get length() {
-      return items.size;
-    },
-    key: (index) => [...items.keys()][index] ?? null,
-    getItem: (id) => items.get(id) ?? null,
-    setItem: (id, text) => void items.set(id, text),
-    removeItem: (id) => void items.delete(id),
-  };
-}
 
 /** Stores and removes when the test lets it, and says when it was asked to. */
 export interface SlowMemory {

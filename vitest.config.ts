@@ -24,6 +24,10 @@ export default defineConfig({
       { find: /^graphql-idempotency$/, replacement: source('index.ts') },
       { find: /^graphql-idempotency\/migrate$/, replacement: source('migrate/migrate.ts') },
       { find: /^graphql-idempotency\/testing$/, replacement: source('testing/verify-idempotency.ts') },
+      {
+        find: /^graphql-idempotency\/(redis-streams|nats|rabbitmq|kafka)$/,
+        replacement: source('brokers/$1/$1.ts'),
+      },
       { find: /^graphql-idempotency\/client$/, replacement: source('client/client.ts') },
       { find: /^graphql-idempotency\/client\/(apollo|react|urql)$/, replacement: source('client/$1/$1.ts') },
     ],

@@ -1,5 +1,5 @@
 // @ts-check
-/** Makes a fresh clone runnable: the packages of package-lock.json, Postgres's library links, redis-server and Chromium. */
+/** Makes a fresh clone runnable: the packages of package-lock.json, Postgres's library links, redis-server, brokers and Chromium. */
 
 import { spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -36,6 +36,30 @@ export async function ensureRedis({ folders = programFolders() } = {}) {
 }
 
 /**
+ * Finds nats-server, installing it where that needs no question: as root on Debian and its relatives.
+ * @returns {Promise<string>} its path
+ */
+export async function ensureNats() {
+  return ensureProgram(nats, programFolders());
+}
+
+/**
+ * Finds rabbitmq-server, installing it where that needs no question: as root on Debian and its relatives.
+ * @returns {Promise<string>} its path
+ */
+export async function ensureRabbitMq() {
+  return ensureProgram(rabbitMq, [...programFolders(), '/usr/sbin', '/usr/local/sbin']);
+}
+
+/**
+ * Finds kcat, installing it where that needs no question: as root on Debian and its relatives.
+ * @returns {Promise<string>} its path
+ */
+export async function ensureKcat() {
+  return ensureProgram(kcat, programFolders());
+}
+
+/**
  * Finds Chromium, installing it where that needs no question: as root on Debian and its relatives.
  * @param {{ path?: string | undefined, folders?: string[] }} [options] the program, `CHROMIUM_PATH` by default; where
  *   programs are, the PATH and the usual places by default
@@ -65,6 +89,15 @@ const redis = {
   packages: ['redis-server'],
   advice: redisAdvice,
 };
+
+/** @type {System} */
+const nats = brokerSystem('nats-server', 'nats-server');
+
+/** @type {System} */
+const rabbitMq = brokerSystem('rabbitmq-server', 'rabbitmq');
+
+/** @type {System} */
+const kcat = brokerSystem('kcat', 'kcat');
 
 /** @type {System} */
 const chromium = {
@@ -182,7 +215,7 @@ async function installSystem({ name, packages, advice }, aptGet, started) {
   console.error(`${name} is not on this machine: installing it with apt-get ...`);
   const policy = '/usr/sbin/policy-rc.d';
   const ownPolicy = !existsSync(policy);
-  // Redis's package would start a server on port 6379. This policy forbids that to our apt-get alone, by its
+  // Packages of servers start them, Redis's on port 6379. This policy forbids that to our apt-get alone, by its
   // environment, so a copy left behind by a crash changes nothing for anyone else.
   if (ownPolicy)
     await writeFile(policy, `#!/bin/sh\n[ -z "$${dontStartServices}" ] || exit 101\n`, { mode: 0o755 });
@@ -198,6 +231,20 @@ async function installSystem({ name, packages, advice }, aptGet, started) {
   } finally {
     if (ownPolicy) await rm(policy, { force: true });
   }
+}
+
+/**
+ * @param {string} name Debian's name for the package and its program
+ * @param {string} formula Homebrew's
+ * @returns {System}
+ */
+function brokerSystem(name, formula) {
+  const advice = () => {
+    const how =
+      process.platform === 'darwin' ? `brew install ${formula}` : `as root: apt-get install ${name}`;
+    return `${name} is needed and not on the PATH. Install it (${how}), then run this command again.`;
+  };
+  return { name, programs: [name], packages: [name], advice };
 }
 
 function redisAdvice() {

@@ -19,6 +19,15 @@ export type { CurrentAttempt } from './guard/current.ts';
 export type { GuardAnswer, GuardCall } from './guard/direct/guard-call.ts';
 export type { RecoveryRound } from './guard/lease/recoverer.ts';
 export type { Step, StepCall, StepOptions, StepTransactionCall } from './guard/lease/step.ts';
+export type {
+  DeadMessage,
+  DeadMessageChoice,
+  DeadMessageQuery,
+  RedriveTotals,
+} from './inbox/dead-messages.ts';
+export type { Inbox } from './inbox/inbox.ts';
+export type { InboxMessage, LeaseHandler, TransactionHandler } from './inbox/inbox-message.ts';
+export type { InboxAnswer } from './inbox/process-message.ts';
 export type { EventToAdd } from './outbox/event.ts';
 export type { Outbox } from './outbox/outbox.ts';
 export type { DeadLetter, DeadLetterChoice, DeadLetterQuery } from './outbox/dead-letters.ts';
@@ -32,6 +41,7 @@ export type { Transaction, TransactionResult, TransactionStatement } from './sto
 export type { MigrationResult } from './store/postgres/migrator.ts';
 export type {
   IdempotencyMessage,
+  InboxFailure,
   LeaseEvent,
   PostgresEvent,
   RedisEvent,

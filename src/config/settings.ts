@@ -181,6 +181,12 @@ export const settings = {
     about:
       'Whether a NOTIFY of its own follows each commit that has added events, for relays of other processes that listen. Those of this one need none.',
   },
+  inboxTtl: {
+    kind: 'duration',
+    default: 604_800_000,
+    min: 1,
+    about: 'How long a message is remembered as handled: longer than any broker may deliver it again.',
+  },
   maxEventBytes: {
     kind: 'count',
     default: 1_000_000,

@@ -19,7 +19,7 @@ export type Answer =
   | { readonly outcome: 'executed' | 'replayed'; readonly kind: 'error'; readonly error: unknown };
 
 export interface PassageContext {
-  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close' | 'outbox'>;
+  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close' | 'outbox' | 'inbox'>;
   readonly fast: Pick<FastTier, 'recall' | 'remember'>;
   readonly flights: Flights;
   readonly retryAfterMs: number;

@@ -56,6 +56,8 @@ export interface TransactionMeans {
   readonly attempt: number;
   readonly tx: Transaction;
   readonly client: unknown;
+  /** When it began, for the ids of its events; see `periodOf`. `''` without a key. */
+  readonly period: string;
   readonly addEvent: (event: NewEvent) => void;
 }
 
@@ -84,8 +86,10 @@ export function currentAttempt(
       );
     },
     get outbox() {
-      if ('addEvent' in means)
-        return (outbox ??= openOutbox({ identity, step: '', maxEventBytes, write: means.addEvent }));
+      if ('addEvent' in means) {
+        const { addEvent: write, period } = means;
+        return (outbox ??= openOutbox({ identity, period, step: '', maxEventBytes, write }));
+      }
       throw new Error(
         `${coordinate} has mode: LEASE, so its attempt has no transaction that an event could commit with. Add it in step.transaction(name, (tx, { outbox }) => …).`,
       );

@@ -1,11 +1,10 @@
 /** The guard without GraphQL: makes a guarded call of what its caller says, and takes it to its answer. */
 
-import { GraphQLScalarType } from 'graphql';
-import type { GraphQLArgument } from 'graphql';
 import type { Config } from '../config/config.ts';
 import { FinalError } from '../errors/final-error.ts';
 import { IdempotencyError } from '../errors/idempotency-error.ts';
-import { FINGERPRINT_VERSION, fingerprintOf } from '../fingerprint/fingerprint.ts';
+import { FINGERPRINT_VERSION } from '../fingerprint/fingerprint.ts';
+import { payloadFingerprint } from '../fingerprint/payload-fingerprint.ts';
 import { identityOf, scopeHashOf } from '../key/identity.ts';
 import { checkKey } from '../key/key-form.ts';
 import type { Key } from '../key/key-form.ts';
@@ -63,13 +62,7 @@ function guardedCall(options: DirectCallOptions, read: ReadCall): GuardedCall {
       key,
       identity: identityOf({ namespace, scope, key }),
       scopeHash: scopeHashOf(namespace, scope),
-      fingerprint: fingerprintOf({
-        coordinate: name,
-        args: payloadArguments,
-        values: { payload: read.payload },
-        omit: nothing,
-        limits: settings,
-      }),
+      fingerprint: payloadFingerprint(name, read.payload, settings),
       fingerprintVersion: FINGERPRINT_VERSION,
       ttlMs,
     });
@@ -78,21 +71,6 @@ function guardedCall(options: DirectCallOptions, read: ReadCall): GuardedCall {
     throw error;
   }
 }
-
-/** A scalar of the application's own, which is walked as it is: a payload has no schema. */
-const payloadArguments: readonly GraphQLArgument[] = [
-  {
-    name: 'payload',
-    type: new GraphQLScalarType({ name: 'Payload' }),
-    description: undefined,
-    defaultValue: undefined,
-    deprecationReason: undefined,
-    extensions: {},
-    astNode: undefined,
-  },
-];
-
-const nothing: readonly (readonly string[])[] = [];
 
 function keyOf({ name, key }: ReadCall, keyFormat: Config['keyFormat']): Key {
   if (key === undefined || key === null) {

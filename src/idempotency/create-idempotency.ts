@@ -12,6 +12,7 @@ import { typeDefs } from '../directive/type-defs.ts';
 import { CurrentAttempts } from '../graphql/current-attempts.ts';
 import { guardFields } from '../graphql/guard-fields.ts';
 import { RequestRegistry } from '../graphql/request-facts.ts';
+import type { PassageContext } from '../guard/answer.ts';
 import type { AttemptSettings } from '../guard/attempt-settings.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
 import { createDirectCall } from '../guard/direct-call.ts';
@@ -19,6 +20,8 @@ import { createGuard } from '../guard/guard.ts';
 import { Flights } from '../guard/flights.ts';
 import type { LeaseSettings } from '../guard/lease/keep-lease.ts';
 import { createRecoverer } from '../guard/lease/recoverer.ts';
+import { createInbox } from '../inbox/inbox.ts';
+import type { Inbox } from '../inbox/inbox.ts';
 import { createRelay } from '../outbox/relay.ts';
 import type { Relay } from '../outbox/relay.ts';
 import type { Idempotency } from './idempotency.ts';
@@ -42,7 +45,7 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
   const requests = new RequestRegistry();
   const flights = new Flights();
   const lifetime = new Lifetime(config, {
-    idle: () => guard.idle(),
+    idle: async () => void (await Promise.all([guard.idle(), inboxGuard.idle()])),
     endWaiting: () => flights.endWaiting(),
     recover: () => recoverer.round(),
     stopRelays: () => Promise.all([...relays].map((relay) => relay.stop())),
@@ -71,19 +74,23 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     batchSize: settings.recoverBatchSize,
     logger,
   });
-  const guard = createGuard({
+  const passage: PassageContext = {
+    durable: lifetime.durable,
+    fast: lifetime.fast,
+    flights,
+    retryAfterMs: settings.retryAfter,
+    replayWithoutDatabase: settings.replayWithoutDatabase,
+    waitTimeoutMs: settings.waitTimeout,
+    attempts,
+    leases,
+    recovery: recoverer,
+  };
+  const guard = createGuard({ logger, passage });
+  // Messages seldom come twice, and have no answers: Redis would only be filled with them. Which errors are remembered
+  // is chosen for clients.
+  const inboxGuard = createGuard({
     logger,
-    passage: {
-      durable: lifetime.durable,
-      fast: lifetime.fast,
-      flights,
-      retryAfterMs: settings.retryAfter,
-      replayWithoutDatabase: settings.replayWithoutDatabase,
-      waitTimeoutMs: settings.waitTimeout,
-      attempts,
-      leases,
-      recovery: recoverer,
-    },
+    passage: { ...passage, fast: nowhere, attempts: { ...attempts, storeError: undefined } },
   });
   const current = new CurrentAttempts();
   const wrapperFor = guardFields<TContext>({
@@ -110,6 +117,16 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     keyFormat: config.keyFormat,
     logger,
     roots,
+    outside: (work) => lifetime.joining.ambient.leave(work),
+  });
+
+  const inbox = createInbox({
+    guard: inboxGuard,
+    store: lifetime.inbox,
+    settings,
+    logger,
+    roots,
+    isPipelined: options.transaction === undefined,
     outside: (work) => lifetime.joining.ambient.leave(work),
   });
 
@@ -180,10 +197,17 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
       relays.add(relay);
       return relay;
     },
+    inbox: inbox as Inbox<TClient>,
     close: () => lifetime.close(),
     [Symbol.asyncDispose]: () => lifetime.close(),
   };
 }
+
+/** The fast tier of what is not worth its memory. */
+const nowhere: PassageContext['fast'] = {
+  recall: () => Promise.resolve(undefined),
+  remember: () => {},
+};
 
 function rootNames(schema: GraphQLSchema): readonly string[] {
   const types = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];

@@ -7,6 +7,7 @@ import type { AbandonedRecord, Recovery } from '../config/recovery.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
 import type { GuardAnswer, GuardCall } from '../guard/direct/guard-call.ts';
 import type { RecoveryRound } from '../guard/lease/recoverer.ts';
+import type { Inbox } from '../inbox/inbox.ts';
 import type { Relay } from '../outbox/relay.ts';
 import type { RelayOptions } from '../outbox/relay-options.ts';
 import type { Driver } from '../store/postgres/ambient/driver.ts';
@@ -135,6 +136,9 @@ export interface Idempotency<TContext, TClient = unknown> {
    * @throws TypeError naming an option that is wrong.
    */
   relay(options: RelayOptions): Relay;
+
+  /** What consumers handle messages by, so that the effect of each happens once. */
+  readonly inbox: Inbox<TClient>;
 
   /** Waits for the calls under way, at most `drainTimeout`, rolls the rest back and closes the stores. */
   close(): Promise<void>;

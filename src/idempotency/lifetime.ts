@@ -5,6 +5,7 @@ import { createJoining } from '../store/joining.ts';
 import type { Joining } from '../store/joining.ts';
 import { openStores } from '../store/open-stores.ts';
 import type { Stores } from '../store/open-stores.ts';
+import type { InboxStore } from '../store/inbox-port.ts';
 import type { OutboxStore } from '../store/outbox-port.ts';
 import { StoreUnavailableError } from '../store/port.ts';
 import type { DurableStore, FastTier } from '../store/port.ts';
@@ -46,7 +47,7 @@ export class Lifetime {
   }
 
   /** The durable tier; opens with its first use where nobody opened it. */
-  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close' | 'outbox'> = {
+  readonly durable: Omit<DurableStore, 'open' | 'sweep' | 'close' | 'outbox' | 'inbox'> = {
     claim: (identity) => this.#with(({ durable }) => durable.claim(identity)),
     begin: (use) => this.#with(({ durable }) => durable.begin(use)),
     record: (record) => this.#with(({ durable }) => durable.record(record)),
@@ -54,6 +55,17 @@ export class Lifetime {
     takeOver: (takeover) => this.#with(({ durable }) => durable.takeOver(takeover)),
     abandoned: (query) => this.#with(({ durable }) => durable.abandoned(query)),
     reached: () => this.#with(({ durable }) => durable.reached()),
+  };
+
+  /** The inbox; opens with its first use where nobody opened it. */
+  readonly inbox: InboxStore = {
+    begin: (...begun) => this.#with(({ durable }) => durable.inbox.begin(...begun)),
+    giveBack: (identity) => this.#with(({ durable }) => durable.inbox.giveBack(identity)),
+    fail: (...failed) => this.#with(({ durable }) => durable.inbox.fail(...failed)),
+    forgetIn: (...forgotten) => this.#with(({ durable }) => durable.inbox.forgetIn(...forgotten)),
+    forget: (identity) => this.#with(({ durable }) => durable.inbox.forget(identity)),
+    dead: (query) => this.#with(({ durable }) => durable.inbox.dead(query)),
+    discard: (filter) => this.#with(({ durable }) => durable.inbox.discard(filter)),
   };
 
   /** The fast tier. Before the stores are open it has seen nothing. */

@@ -5,6 +5,10 @@
  *     scope hash = SHA-256("graphql-idempotency/scope" 00     text(namespace) text(scope))
  *     text(s)    = 73 length UTF-8 bytes of s      if s is well-formed
  *                | 53 length UTF-16LE bytes of s   if s has a lone surrogate, which UTF-8 would fold into U+FFFD
+ *
+ * The inbox has names of its own, so that no client's key is ever a message's: `…/inbox` with the consumer as scope and
+ * the message's id as key, and `…/consumer`.
+ *
  *     length     = number of bytes, 32 bits, big-endian; 00, 73 and 53 are single bytes in hexadecimal
  *
  * The recipe never changes, and it holds no secret: a new version or a rotated secret must not execute
@@ -19,6 +23,8 @@ export type Identity = Buffer & { readonly __brand: 'Identity' };
 
 const IDENTITY_TAG = Buffer.from('graphql-idempotency/identity\0', 'latin1');
 const SCOPE_TAG = Buffer.from('graphql-idempotency/scope\0', 'latin1');
+const INBOX_TAG = Buffer.from('graphql-idempotency/inbox\0', 'latin1');
+const CONSUMER_TAG = Buffer.from('graphql-idempotency/consumer\0', 'latin1');
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Returns the identity of a call. */
@@ -38,6 +44,21 @@ export function identityOf(parts: {
 /** Returns the hash by which a scope's rows can be found without storing the scope. 32 bytes. */
 export function scopeHashOf(namespace: string, scope: string): Buffer {
   return digest([SCOPE_TAG, ...text(namespace), ...text(scope)]);
+}
+
+/** Returns the identity of a message at a consumer. */
+export function inboxIdentityOf(parts: {
+  readonly namespace: string;
+  readonly consumer: string;
+  readonly messageId: string;
+}): Identity {
+  const { namespace, consumer, messageId } = parts;
+  return digest([INBOX_TAG, ...text(namespace), ...text(consumer), ...text(messageId)]) as Identity;
+}
+
+/** Returns the hash by which a consumer's rows can be found. 32 bytes. */
+export function consumerHashOf(namespace: string, consumer: string): Buffer {
+  return digest([CONSUMER_TAG, ...text(namespace), ...text(consumer)]);
 }
 
 function digest(chunks: readonly Buffer[]): Buffer {

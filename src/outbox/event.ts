@@ -18,13 +18,21 @@ export interface EventToAdd {
   readonly key?: string | undefined;
   /** What `JSON.stringify` can write without loss; a `Buffer` or `Uint8Array` is published as it is. */
   readonly payload: unknown;
-  /** Texts that go with it. `content-type` is added where it is not given. */
+  /**
+   * Texts without control characters that go with it. `content-type` is added where it is not given; names that begin
+   * with `event-` are the relay's.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 const TOPIC = /^[\w.:/-]{1,249}$/;
 const MAX_KEY_LENGTH = 255;
-const HEADER_NAME = /^[\u0021-\u007e]{1,255}$/;
+/** What every broker and HTTP take. */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]{1,255}$/;
+/** By which publishers say what event it is. */
+const RESERVED_NAME = /^event-/i;
+// oxlint-disable-next-line no-control-regex -- what would end a header's line is what it is about
+const HEADER_VALUE = /^[^\u0000-\u001f\u007f]*$/;
 
 /** NUL, which Postgres does not take, and half characters, which would not come back as they were. */
 // oxlint-disable-next-line no-control-regex -- NUL is what it is about
@@ -91,9 +99,11 @@ function readHeaders(given: unknown): Record<string, string> {
   if (typeof given !== 'object' || given === null) throw wrong('expects `headers` to be an object of texts');
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(given as Record<string, unknown>)) {
-    if (!HEADER_NAME.test(name)) throw wrong('expects names of headers to be 1 to 255 characters 0x21-0x7E');
-    if (typeof value !== 'string' || UNSTORABLE.test(value)) {
-      throw wrong(`expects the header \`${name}\` to be text`);
+    if (!HEADER_NAME.test(name) || RESERVED_NAME.test(name)) {
+      throw wrong('expects names of headers to be tokens, as in HTTP, that do not begin with `event-`');
+    }
+    if (typeof value !== 'string' || UNSTORABLE.test(value) || !HEADER_VALUE.test(value)) {
+      throw wrong(`expects the header \`${name}\` to be text without control characters`);
     }
     headers[name.toLowerCase()] = value;
   }

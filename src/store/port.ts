@@ -16,6 +16,7 @@ import type {
   LeaseTerms,
   Takeover,
 } from './lease-port.ts';
+import type { InboxStore } from './inbox-port.ts';
 import type { NewEvent, OutboxStore } from './outbox-port.ts';
 
 /** What is written when a call completes. */
@@ -167,6 +168,8 @@ export interface DurableStore {
   abandoned(query: AbandonedQuery): Promise<readonly AbandonedRow[]>;
   /** The events that were added, for relays. */
   readonly outbox: OutboxStore;
+  /** The messages that could not be handled, for consumers. */
+  readonly inbox: InboxStore;
   /** Says which database answers now; `undefined` when none does. */
   reached(): Promise<Origin | undefined>;
   /** Strips the bodies of expired records and deletes those that may be taken over; one batch of each. */

@@ -23,7 +23,18 @@ export type IdempotencyMessage =
       readonly error?: unknown;
     }
   | { readonly type: 'swept'; readonly stripped: number; readonly deleted: number }
-  | RelayMessage;
+  | RelayMessage
+  | InboxFailure;
+
+/** A message that a consumer could not handle. `dead`: for the last time. */
+export interface InboxFailure {
+  readonly type: 'inbox';
+  readonly event: 'failed' | 'dead';
+  readonly consumer: string;
+  /** Hex of the primary key of its record, once it has one. */
+  readonly identity: string;
+  readonly error: unknown;
+}
 
 /** What a relay does with the events of the outbox. */
 export type RelayMessage =

@@ -1,4 +1,9 @@
 -- relations: name, kind, persistence, row security
+inbox_failure r p f
+inbox_failure_dead_idx i p f
+inbox_failure_pkey i p f
+inbox_failure_position_key i p f
+inbox_failure_position_seq S p f
 migration r p f
 migration_pkey i p f
 outbox r p f
@@ -28,6 +33,19 @@ record_state enum ('pending', 'completed', 'unknown')
 sha256 bytea CHECK ((octet_length(VALUE) = 32))
 
 -- columns, in their order
+inbox_failure."position" bigint not null
+inbox_failure.first_at timestamp with time zone not null default clock_timestamp()
+inbox_failure.last_at timestamp with time zone not null default clock_timestamp()
+inbox_failure.dead_at timestamp with time zone
+inbox_failure.started integer not null
+inbox_failure.finished integer not null
+inbox_failure.codec_version smallint not null
+inbox_failure.identity graphql_idempotency.sha256 not null
+inbox_failure.namespace text not null
+inbox_failure.consumer text not null
+inbox_failure.message_id text not null
+inbox_failure.last_error text
+inbox_failure.message bytea not null
 migration.version integer not null
 migration.name text not null
 migration.applied_at timestamp with time zone not null default clock_timestamp()
@@ -84,6 +102,9 @@ store.envelope_secret bytea not null default sha256(((uuid_send(gen_random_uuid(
 store.created_at timestamp with time zone not null default clock_timestamp()
 
 -- constraints
+inbox_failure.inbox_failure_counts_agree CHECK (((started >= finished) AND (finished >= 0)))
+inbox_failure.inbox_failure_pkey PRIMARY KEY (identity)
+inbox_failure.inbox_failure_position_key UNIQUE ("position")
 migration.migration_pkey PRIMARY KEY (version)
 outbox.outbox_event_id_key UNIQUE (event_id)
 outbox.outbox_is_in_one_state CHECK (((started >= finished) AND (finished >= 0) AND ((claim IS NULL) OR (available_at < 'infinity'::timestamp with time zone)) AND ((dead_at IS NULL) OR ((claim IS NULL) AND (available_at = 'infinity'::timestamp with time zone)))))
@@ -102,6 +123,9 @@ store.store_is_one_row CHECK (singleton)
 store.store_pkey PRIMARY KEY (singleton)
 
 -- indexes
+CREATE INDEX inbox_failure_dead_idx ON graphql_idempotency.inbox_failure USING btree (namespace, consumer, "position") WHERE (dead_at IS NOT NULL)
+CREATE UNIQUE INDEX inbox_failure_pkey ON graphql_idempotency.inbox_failure USING btree (identity)
+CREATE UNIQUE INDEX inbox_failure_position_key ON graphql_idempotency.inbox_failure USING btree ("position")
 CREATE UNIQUE INDEX migration_pkey ON graphql_idempotency.migration USING btree (version)
 CREATE INDEX outbox_available_at_idx ON graphql_idempotency.outbox USING btree (namespace, available_at, "position")
 CREATE INDEX outbox_dead_idx ON graphql_idempotency.outbox USING btree (namespace, "position") WHERE (dead_at IS NOT NULL)
@@ -437,6 +461,7 @@ column available_at of table graphql_idempotency.outbox: From when a relay may t
 column body of table graphql_idempotency.record: The encoded result or error; null once it was swept, erased or omitted.
 column body of table graphql_idempotency.step: The encoded result or error; null where it could not be stored.
 column claim of table graphql_idempotency.outbox: The token of the relay that took it last; its writes must match.
+column dead_at of table graphql_idempotency.inbox_failure: Since when it is a dead letter: the consumer has told the broker that it is done with it.
 column dead_at of table graphql_idempotency.outbox: Since when it is a dead letter, which no relay takes by itself.
 column envelope_secret of table graphql_idempotency.store: Key of the HMAC over the envelopes in Redis.
 column event_id of table graphql_idempotency.outbox: What consumers know it by: the same in every attempt of one call.
@@ -444,15 +469,21 @@ column expires_at of table graphql_idempotency.record: Until when the record rep
 column fence of table graphql_idempotency.record: Lease mode: the token that every write of an attempt must match.
 column fence of table graphql_idempotency.step: The fence of the attempt that recorded it.
 column fingerprint of table graphql_idempotency.record: SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.
+column finished of table graphql_idempotency.inbox_failure: How often that ended with an error. Those that never ended took their consumer with them.
 column finished of table graphql_idempotency.outbox: How often that ended with an error. Those that never ended took their relay with them.
 column headers of table graphql_idempotency.outbox: A JSON object of texts.
+column identity of table graphql_idempotency.inbox_failure: The hash of namespace, consumer and message id: the primary key of its record, once it has one.
 column identity of table graphql_idempotency.record: SHA-256 over namespace, scope and key. The primary key decides who commits.
 column lease_until of table graphql_idempotency.record: Lease mode: until when the claim lives without renewal.
+column message of table graphql_idempotency.inbox_failure: Topic, key, headers and payload, encoded like a result.
+column namespace of table graphql_idempotency.inbox_failure: Whose consumer this is, among services that share the schema.
 column namespace of table graphql_idempotency.outbox: Whose event this is, among services that share the schema. Relays of others do not publish it.
 column namespace of table graphql_idempotency.record: Lease mode: whose record this is, among services that share the schema. Others must not settle it.
 column ordering_key of table graphql_idempotency.outbox: Events of one key are published one after the other, in the order of their positions.
+column position of table graphql_idempotency.inbox_failure: In the order of their first failures.
 column position of table graphql_idempotency.outbox: In the order of adding. Says nothing about the order of commits: never a cursor.
 column scope_hash of table graphql_idempotency.record: SHA-256 over namespace and scope: whose rows these are, for erasure.
+column started of table graphql_idempotency.inbox_failure: How often handling it was begun, as far as that was noted.
 column started of table graphql_idempotency.outbox: How often a relay took it to publish it.
 column sweep_after of table graphql_idempotency.record: When the sweeper has work here next: first the body, then the row.
 column takeover_after of table graphql_idempotency.record: From when the key may be executed anew. Not before expires_at.
@@ -466,6 +497,7 @@ function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,b
 function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,text,smallint,bytea): Journals a step of whoever holds the fence; raises where the lease is lost. fresh: it was not there before.
 function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
 function graphql_idempotency.sighting(graphql_idempotency.record): What a claim reads of a record.
+table graphql_idempotency.inbox_failure: Messages whose handling has failed. A row goes when its message was handled, or is discarded.
 table graphql_idempotency.migration: Which migrations this schema has. A released migration never changes.
 table graphql_idempotency.outbox: Events that are to be published. A row goes when its event was published, or is discarded.
 table graphql_idempotency.outbox_pause: Topics whose events no relay publishes for now. The empty topic: all of them.

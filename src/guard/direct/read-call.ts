@@ -132,5 +132,5 @@ function readTtl(name: string, ttl: unknown, mode: CallRule['mode'], settings: S
 }
 
 function wrong(name: string, option: keyof GuardCall, problem: string): TypeError {
-  return new TypeError(`${name}: the option \`${option}\` of guard() ${problem}.`);
+  return new TypeError(`${name}: the option \`${option}\` ${problem}.`);
 }

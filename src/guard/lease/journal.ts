@@ -25,6 +25,8 @@ export interface JournalContext {
   readonly keeper: Keeper;
   readonly settings: AttemptSettings;
   readonly retryAfterMs: number;
+  /** When the attempt began, for the ids of its events; see `periodOf`. */
+  readonly period: string;
   readonly deriveKey: (name: string) => string;
 }
 
@@ -112,7 +114,8 @@ export function openJournal(context: JournalContext): Journal {
     });
     const { addEvent: write } = transaction;
     const { identity } = lease;
-    const outbox = openOutbox({ identity, step: name, maxEventBytes: settings.maxEventBytes, write });
+    const { maxEventBytes } = settings;
+    const outbox = openOutbox({ identity, period: context.period, step: name, maxEventBytes, write });
     const settled = await settleIn(transaction, (tx) => run(tx, withOutbox(callOf(name), outbox)));
     if (settled.kind !== 'returned') {
       const cause = settled.kind === 'threw' ? settled.error : settled.reason;

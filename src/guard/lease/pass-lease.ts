@@ -20,10 +20,12 @@ export async function passLease(
   const claim = await available(context, passenger, () => claimLease(context, passenger));
   if (claim.lease !== undefined) {
     flight.vacant(true);
-    return runLease(context, passenger, claim.lease);
+    return runLease(context, passenger, claim.lease, claim.clockMs);
   }
   const decision = decide({ ...call, ...claim });
-  if (decision.kind === 'abandoned') return passAbandoned(context, passenger, flight, decision, recovered);
+  if (decision.kind === 'abandoned') {
+    return passAbandoned(context, passenger, flight, { ...decision, clockMs: claim.clockMs }, recovered);
+  }
   if (claim.record === undefined) {
     flight.vacant(false);
   } else {
@@ -38,7 +40,7 @@ async function passAbandoned(
   context: PassageContext,
   passenger: Passenger,
   flight: Flight,
-  abandoned: Extract<Decision, { kind: 'abandoned' }>,
+  abandoned: Extract<Decision, { kind: 'abandoned' }> & Pick<LeaseClaim, 'clockMs'>,
   recovered: boolean,
 ): Promise<Answer> {
   const { call } = passenger;
@@ -55,7 +57,7 @@ async function passAbandoned(
   }
   const lease = await available(context, passenger, () => takeOver(context, identity, abandoned.fence));
   if (lease === undefined) throw inProgress({ ...call, ...context });
-  return runLease(context, passenger, lease);
+  return runLease(context, passenger, lease, abandoned.clockMs);
 }
 
 function claimLease({ durable, attempts, leases }: PassageContext, { call }: Passenger): Promise<LeaseClaim> {

@@ -1,6 +1,7 @@
 /** Runs the resolver under its lease, and completes the record with its outcome. */
 
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import { periodOf } from '../../outbox/event-id.ts';
 import type { HeldLease, Outcome } from '../../store/lease-port.ts';
 import { remember } from '../answer.ts';
 import type { Answer, PassageContext, Passenger } from '../answer.ts';
@@ -23,14 +24,23 @@ class Run {
   readonly passenger: Passenger;
   readonly lease: HeldLease;
   readonly keeper: Keeper;
+  /** By Postgres's clock, when it began. */
+  readonly clockMs: number;
   #journal: Journal | undefined;
   #closed = false;
 
-  constructor(context: PassageContext, passenger: Passenger, lease: HeldLease, keeper: Keeper) {
+  constructor(
+    context: PassageContext,
+    passenger: Passenger,
+    lease: HeldLease,
+    keeper: Keeper,
+    clockMs: number,
+  ) {
     this.context = context;
     this.passenger = passenger;
     this.lease = lease;
     this.keeper = keeper;
+    this.clockMs = clockMs;
     // What earlier attempts have done is asked for in the end, whether this one calls a step or not.
     if (lease.steps.length > 0) this.#journal = this.#openJournal();
   }
@@ -55,12 +65,13 @@ class Run {
   }
 
   #openJournal(): Journal {
-    const { lease, keeper, context } = this;
+    const { lease, keeper, context, passenger, clockMs } = this;
     const journal = openJournal({
       lease,
       keeper,
       settings: context.attempts,
       retryAfterMs: context.retryAfterMs,
+      period: periodOf(clockMs, passenger.call.ttlMs),
       deriveKey: (name) => deriveKey(lease.identity, name),
     });
     // A resolver may have kept its attempt, to call its first step when it has long settled.
@@ -69,14 +80,16 @@ class Run {
   }
 }
 
+/** `clockMs`: by Postgres's clock, when the lease was claimed, or found abandoned. */
 export async function runLease(
   context: PassageContext,
   passenger: Passenger,
   lease: HeldLease,
+  clockMs: number,
 ): Promise<Answer> {
   tellLease(lease, lease.attempt === 1 ? 'claimed' : 'taken-over');
   const keeper = keepLease(lease, context.leases);
-  const run = new Run(context, passenger, lease, keeper);
+  const run = new Run(context, passenger, lease, keeper, clockMs);
   try {
     // The process stood still since it asked for the lease: another may have it, and nothing has begun here.
     if (keeper.aborted) return await release(run, leaseLost({ ...passenger.call, ...context }));

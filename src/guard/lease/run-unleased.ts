@@ -40,7 +40,7 @@ export async function runUnleased(
     async (name, run) =>
       runUnrecorded(context, await context.begin(), ({ tx, addEvent: write }) => {
         const { maxEventBytes } = attempts;
-        const outbox = openOutbox({ identity: context.identity, step: name, maxEventBytes, write });
+        const outbox = openOutbox({ identity: context.identity, period: '', step: name, maxEventBytes, write });
         return run(tx, withOutbox(callOf(name, {}), outbox));
       }),
   );

@@ -1,6 +1,7 @@
 /** Runs the resolver inside its transaction, and completes the record with its outcome. */
 
 import { IdempotencyError } from '../../errors/idempotency-error.ts';
+import { periodOf } from '../../outbox/event-id.ts';
 import { CODEC_VERSION, UnserializableError, encode } from '../../record/codec.ts';
 import { decide } from '../../record/decide.ts';
 import type { RecordOutcome } from '../../record/record.ts';
@@ -21,8 +22,9 @@ export async function runAttempt(
 ): Promise<Answer> {
   const { call } = passenger;
   const { client, addEvent } = claim.attempt;
+  const period = periodOf(claim.clockMs, call.ttlMs);
   const settled = await settleIn(claim.attempt, (tx) =>
-    passenger.resolve({ attempt: 1, tx, client, addEvent }),
+    passenger.resolve({ attempt: 1, tx, client, period, addEvent }),
   );
   switch (settled.kind) {
     case 'died':

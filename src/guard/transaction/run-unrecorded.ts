@@ -18,7 +18,7 @@ export async function runUnrecorded(
   resolve: (means: TransactionMeans) => unknown,
 ): Promise<unknown> {
   const { client, addEvent } = attempt;
-  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx, client, addEvent }));
+  const settled = await settleIn(attempt, (tx) => resolve({ attempt: 1, tx, client, period: '', addEvent }));
   switch (settled.kind) {
     case 'died':
       await rollBack(circumstances, attempt, settled.reason);

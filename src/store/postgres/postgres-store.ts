@@ -16,6 +16,7 @@ import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
 import { eventHints } from './events/event-hints.ts';
 import { insertEventsFor } from './events/event-statements.ts';
+import { inboxStore } from './inbox/inbox-store.ts';
 import { outboxStore } from './events/outbox-store.ts';
 import { judge, look } from './outcome.ts';
 import { Pools } from './pools.ts';
@@ -235,6 +236,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     takeOver: leases.takeOver,
     abandoned: leases.abandoned,
     outbox: outboxStore({ ...settings, pools, preparing, hints }),
+    inbox: inboxStore({ ...settings, pools, preparing }),
 
     async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);

@@ -183,6 +183,37 @@ describe('an event', () => {
   });
 });
 
+describe('a message that failed', () => {
+  const failure = {
+    identity: Buffer.alloc(32, 7),
+    namespace: '',
+    consumer: 'ledger',
+    message_id: 'm',
+    codec_version: 1,
+    started: 1,
+    finished: 1,
+    message: Buffer.from('[]'),
+  };
+
+  test.each([
+    ['once is accepted', failure],
+    ['and is being tried again is accepted', { ...failure, started: 2 }],
+    ['for the last time is accepted', { ...failure, dead_at: new Date() }],
+  ])('%s', async (_, row) => {
+    const client = await connect(url);
+    await rolledBack(client, () => insert(client, row, 'inbox_failure'));
+  });
+
+  test.each([
+    ['more often than it was tried', { ...failure, finished: 2 }],
+    ['less than never', { ...failure, started: -1, finished: -1 }],
+  ])('%s is refused', async (_, row) => {
+    const client = await connect(url);
+    const refusal = await rolledBack(client, () => refusalOf(insert(client, row, 'inbox_failure')));
+    expect(refusal).toMatchObject({ code: '23514', constraint: 'inbox_failure_counts_agree' });
+  });
+});
+
 test('every CHECK of the schema has a row here that violates it', async () => {
   const client = await connect(url);
   const { rows } = await client.query<{ name: string }>(
@@ -190,7 +221,12 @@ test('every CHECK of the schema has a row here that violates it', async () => {
       and conrelid <> 'graphql_idempotency.store'::regclass`,
   );
   expect(rows.map(({ name }) => name).toSorted()).toEqual(
-    [...Object.keys(violations), 'step_body_is_there_or_omitted', 'outbox_is_in_one_state'].toSorted(),
+    [
+      ...Object.keys(violations),
+      'step_body_is_there_or_omitted',
+      'outbox_is_in_one_state',
+      'inbox_failure_counts_agree',
+    ].toSorted(),
   );
 });
 

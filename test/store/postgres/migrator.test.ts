@@ -13,7 +13,7 @@ import { claim, complete } from './functions.ts';
 import { dumpSchema } from './schema-dump.ts';
 
 const SCHEMA = 'graphql_idempotency';
-const ALL = ['0001_record', '0002_lease', '0003_outbox'];
+const ALL = ['0001_record', '0002_lease', '0003_outbox', '0004_inbox'];
 
 /** Starts the library on a database without migrating it, and says how that ended. */
 async function startupRefusal(url: string, schema: string): Promise<Error> {

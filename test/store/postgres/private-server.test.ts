@@ -43,6 +43,7 @@ test('a role that may use the schema and write its tables is enough', async () =
     grant select, insert, update, delete on graphql_idempotency.record to app;
     grant select, insert, update, delete on graphql_idempotency.step to app;
     grant select, insert, update, delete on graphql_idempotency.outbox, graphql_idempotency.outbox_pause to app;
+    grant select, insert, update, delete on graphql_idempotency.inbox_failure to app;
     create table payments (id serial primary key, amount integer not null, note text);
     grant all on payments to app; grant all on sequence payments_id_seq to app;
     create role powerless; grant powerless to app`);

@@ -71,7 +71,7 @@ describe('a schema that is missing', () => {
     await automatic.open();
     expect(await explicit.migrate()).toEqual({
       schema: SCHEMA,
-      applied: ['0001_record', '0002_lease', '0003_outbox'],
+      applied: ['0001_record', '0002_lease', '0003_outbox', '0004_inbox'],
     });
     await explicit.open();
   });
@@ -86,18 +86,18 @@ function shellWords(command: string): string[] {
 
 test('a schema of an older version is named, with the command', async () => {
   const { url } = await createDatabase({ migrated: true });
-  await (await connect(url)).query(`delete from ${SCHEMA}.migration where version = 3`);
+  await (await connect(url)).query(`delete from ${SCHEMA}.migration where version = 4`);
   expect((await refusal(url)).message).toMatch(
-    /at migration 2, this version needs 3\. Run: npx graphql-idempotency migrate/,
+    /at migration 3, this version needs 4\. Run: npx graphql-idempotency migrate/,
   );
 });
 
 test('a schema of a newer version is refused, with migrate: true as well', async () => {
   const { url } = await createDatabase({ migrated: true });
-  await (await connect(url)).query(`insert into ${SCHEMA}.migration (version, name) values (4, '0004_next')`);
+  await (await connect(url)).query(`insert into ${SCHEMA}.migration (version, name) values (5, '0005_next')`);
   for (const migrate of [true, false]) {
     expect((await refusal(url, { migrate })).message).toMatch(
-      /at migration 4, this version knows 3.*Upgrade with: npm install/,
+      /at migration 5, this version knows 4.*Upgrade with: npm install/,
     );
   }
 });

@@ -1,0 +1,161 @@
+/** What a consumer says of a message, and how that is read. */
+
+import { nearestName } from '../config/nearest-name.ts';
+import type { CallRule } from '../guard/call.ts';
+import type { CurrentAttempt } from '../guard/current.ts';
+import { readCall } from '../guard/direct/read-call.ts';
+import type { ReadOptions } from '../guard/direct/read-call.ts';
+import type { Transaction } from '../store/port.ts';
+
+/** A message, and how its consumer handles it. Read at once: what changes later changes nothing. */
+export interface InboxMessage {
+  /** Who handles it: 1 to 200 characters, the same in every process that does. Each consumer handles a message once. */
+  readonly consumer: string;
+  /** What makes its deliveries the same: the event's id, 1 to 1,000 characters. */
+  readonly messageId: string;
+  /** What it says: a `Buffer`, or plain data. The same id with another payload is a dead letter at once. */
+  readonly payload: unknown;
+  /** Where it came from. Kept with a dead letter. */
+  readonly topic?: string | undefined;
+  /** The key of its order. Kept with a dead letter. */
+  readonly key?: string | undefined;
+  /** Kept with a dead letter. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * How often it was delivered, this time included, as far as the broker says. From the second time on each try is
+   * noted before it begins, so that a message that takes its consumer with it is found.
+   *
+   * @defaultValue 1
+   */
+  readonly deliveries?: number | undefined;
+  /** Where its effect happens: in the transaction, or outside Postgres. @defaultValue `TRANSACTION` */
+  readonly mode?: 'TRANSACTION' | 'LEASE' | undefined;
+  /** LEASE: what a delivery may do after an attempt was abandoned. @defaultValue `REFUSE` */
+  readonly abandoned?: 'REFUSE' | 'RERUN' | undefined;
+  /**
+   * How long it is remembered as handled: longer than any broker or operator may deliver it again. ISO 8601 text or
+   * milliseconds. @defaultValue the setting `inboxTtl`
+   */
+  readonly ttl?: number | string | undefined;
+  /** After how many failures it is a dead letter. @defaultValue 20 */
+  readonly maxAttempts?: number | undefined;
+  /** After how many consumers that died with it it is a dead letter. @defaultValue 3 */
+  readonly crashLimit?: number | undefined;
+}
+
+/** Handles a message in the transaction that says that it was handled. What it returns is not kept. */
+export type TransactionHandler<TClient = unknown> = (
+  tx: Transaction,
+  attempt: CurrentAttempt<TClient>,
+) => unknown;
+
+/** Handles a message by steps. What it returns is not kept. */
+export type LeaseHandler<TClient = unknown> = (attempt: CurrentAttempt<TClient>) => unknown;
+
+export interface ReadMessage {
+  readonly consumer: string;
+  readonly messageId: string;
+  readonly payload: unknown;
+  readonly topic: string | undefined;
+  readonly key: string | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly deliveries: number;
+  readonly maxAttempts: number;
+  readonly crashLimit: number;
+  /** What errors, logs and the option `recover` call it. */
+  readonly name: string;
+  readonly rule: CallRule;
+  readonly ttlMs: number;
+}
+
+/** An object, so that none can be forgotten. */
+const known: Record<keyof InboxMessage, true> = {
+  consumer: true,
+  messageId: true,
+  payload: true,
+  topic: true,
+  key: true,
+  headers: true,
+  deliveries: true,
+  mode: true,
+  abandoned: true,
+  ttl: true,
+  maxAttempts: true,
+  crashLimit: true,
+};
+
+const MAX_CONSUMER_LENGTH = 200;
+const MAX_ID_LENGTH = 1000;
+
+/**
+ * Returns the message as it is at this moment.
+ *
+ * @throws TypeError naming what is wrong, and what is expected.
+ * @throws ConfigurationError when the settings allow no leases.
+ */
+export function readMessage(message: InboxMessage, run: unknown, options: ReadOptions): ReadMessage {
+  if (typeof message !== 'object' || message === null) {
+    throw new TypeError('inbox.process() expects an object with a consumer, a messageId and a payload.');
+  }
+  refuseUnknown(Object.keys(message));
+  const { consumer, messageId, payload, topic, key, headers, mode, abandoned } = message;
+  if (!isText(consumer, MAX_CONSUMER_LENGTH)) {
+    throw wrong('consumer', `expects text of 1 to ${MAX_CONSUMER_LENGTH} characters`);
+  }
+  if (!isText(messageId, MAX_ID_LENGTH)) {
+    throw wrong(
+      'messageId',
+      `expects text of 1 to ${MAX_ID_LENGTH} characters: without an id, nothing tells a repetition`,
+    );
+  }
+  if (typeof run !== 'function')
+    throw new TypeError('inbox.process() expects a function as its second argument.');
+  const { name, rule, ttlMs } = readCall(
+    {
+      name: `inbox.${consumer}`,
+      scope: consumer,
+      key: messageId,
+      mode,
+      abandoned,
+      ttl: message.ttl ?? options.settings.inboxTtl,
+    },
+    () => undefined,
+    options,
+  );
+  return {
+    consumer,
+    messageId,
+    payload,
+    topic,
+    key,
+    headers: headers === undefined ? undefined : { ...headers },
+    deliveries: count('deliveries', message.deliveries ?? 1),
+    maxAttempts: count('maxAttempts', message.maxAttempts ?? 20),
+    crashLimit: count('crashLimit', message.crashLimit ?? 3),
+    name,
+    rule,
+    ttlMs,
+  };
+}
+
+function refuseUnknown(given: readonly string[]): void {
+  const unknown = given.find((one) => !(one in known));
+  if (unknown === undefined) return;
+  const names = Object.keys(known);
+  const meant = nearestName(unknown, names);
+  const hint = meant === undefined ? ` It has ${names.join(', ')}.` : ` Did you mean \`${meant}\`?`;
+  throw new TypeError(`inbox.process() has no option \`${unknown}\`.${hint}`);
+}
+
+function isText(value: unknown, maxLength: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= maxLength;
+}
+
+function count(name: keyof InboxMessage, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw wrong(name, 'expects a whole number of at least 1');
+}
+
+function wrong(name: keyof InboxMessage, problem: string): TypeError {
+  return new TypeError(`inbox.process(): \`${name}\` ${problem}.`);
+}

@@ -1,0 +1,88 @@
+/** What consumers handle their messages by. */
+
+import type { CurrentAttempt } from '../guard/current.ts';
+import type { ReadOptions } from '../guard/direct/read-call.ts';
+import { filterOf, listDeadMessages, redriveMessages } from './dead-messages.ts';
+import type { DeadMessage, DeadMessageChoice, DeadMessageQuery, RedriveTotals } from './dead-messages.ts';
+import { readMessage } from './inbox-message.ts';
+import type { InboxMessage, LeaseHandler, TransactionHandler } from './inbox-message.ts';
+import { processMessage } from './process-message.ts';
+import type { InboxAnswer, ProcessContext } from './process-message.ts';
+
+/** Makes the effect of a message happen once, however often it is delivered. */
+export interface Inbox<TClient = unknown> {
+  /**
+   * Handles a message once for each consumer. What `run` writes through `tx` commits together with the record that
+   * says so; with `mode: 'LEASE'`, `run` gets the attempt, and works by its steps.
+   *
+   * Resolves when the broker may be told that it is done: after the commit, for a repetition at once, and for a
+   * message that has failed too often once it is kept as a dead letter. Rejects when the message has to come again,
+   * with what `run` has thrown, or an `IdempotencyError`. A `FinalError` makes it a dead letter at once, and so does
+   * another payload under the same id.
+   *
+   * @example
+   * ```ts
+   * await idempotency.inbox.process({ consumer: 'ledger', messageId: message.id, payload: message.body }, (tx) =>
+   *   tx.query('insert into ledger (payment_id) values ($1)', [message.body.id]),
+   * );
+   * ```
+   *
+   * @throws TypeError naming an option that is wrong: nothing was executed. All errors come as a rejection.
+   * @throws ConfigurationError for `mode: 'LEASE'` where the settings contradict each other.
+   * @throws IdempotencyError IN_PROGRESS, STORE_UNAVAILABLE, TRANSACTION_ABORTED, LEASE_LOST or OUTCOME_UNKNOWN.
+   */
+  process(
+    message: InboxMessage & { readonly mode: 'LEASE' },
+    run: LeaseHandler<TClient>,
+  ): Promise<InboxAnswer>;
+  process(
+    message: InboxMessage & { readonly mode?: 'TRANSACTION' | undefined },
+    run: TransactionHandler<TClient>,
+  ): Promise<InboxAnswer>;
+  /** Lists dead letters, in the order of their first failures: at most `limit`. @throws TypeError */
+  deadLetters(query?: DeadMessageQuery): Promise<readonly DeadMessage[]>;
+  /**
+   * Hands dead letters to the function that handles messages, one after the other: to the one that calls `process`.
+   * Those for which it rejects, or resolves to `dead`, are dead letters still.
+   *
+   * @example
+   * ```ts
+   * await idempotency.inbox.redrive({ consumer: 'ledger' }, handle);
+   * ```
+   *
+   * @throws TypeError
+   */
+  redrive<TMessage extends Pick<DeadMessage, 'messageId'> = DeadMessage>(
+    choice: DeadMessageChoice,
+    handle: (message: TMessage) => unknown,
+  ): Promise<RedriveTotals>;
+  /** Removes dead letters for good, unhandled; returns how many. @throws TypeError */
+  discard(choice: DeadMessageChoice): Promise<number>;
+}
+
+export interface InboxContext extends ProcessContext, ReadOptions {}
+
+export function createInbox(context: InboxContext): Inbox {
+  const { guard, store } = context;
+
+  async function process(
+    message: InboxMessage,
+    run: LeaseHandler | TransactionHandler,
+  ): Promise<InboxAnswer> {
+    const read = readMessage(message, run, context);
+    const handle =
+      read.rule.mode === 'LEASE'
+        ? (run as LeaseHandler)
+        : (attempt: CurrentAttempt) => (run as TransactionHandler)(attempt.tx, attempt);
+    return processMessage(context, read, handle);
+  }
+
+  return {
+    process: (message: InboxMessage, run: LeaseHandler | TransactionHandler) =>
+      guard.track(process(message, run)),
+    deadLetters: async (query = {}) => listDeadMessages(store, query),
+    redrive: async (choice, handle) =>
+      redriveMessages(store, choice, handle as unknown as (message: DeadMessage) => unknown),
+    discard: async (choice) => store.discard(filterOf(choice)),
+  };
+}

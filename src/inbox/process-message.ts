@@ -1,0 +1,210 @@
+/** One delivery of a message: handles it once, or says what became of it. */
+
+import type { Logger } from '../config/logger.ts';
+import type { Settings } from '../config/settings.ts';
+import { errorText } from '../errors/error-text.ts';
+import { FinalError } from '../errors/final-error.ts';
+import { FINGERPRINT_VERSION } from '../fingerprint/fingerprint.ts';
+import { payloadFingerprint } from '../fingerprint/payload-fingerprint.ts';
+import type { Answer } from '../guard/answer.ts';
+import type { GuardedCall } from '../guard/call.ts';
+import type { CurrentAttempt } from '../guard/current.ts';
+import type { Guard } from '../guard/guard.ts';
+import { consumerHashOf, inboxIdentityOf } from '../key/identity.ts';
+import type { Identity } from '../key/identity.ts';
+import type { Key } from '../key/key-form.ts';
+import { CODEC_VERSION, encode } from '../record/codec.ts';
+import type { FailingMessage, InboxStore } from '../store/inbox-port.ts';
+import { StoreUnavailableError } from '../store/port.ts';
+import { publish } from '../telemetry/channels.ts';
+import type { ReadMessage } from './inbox-message.ts';
+import { judgeRefusal } from './judge-failure.ts';
+import type { Verdict } from './judge-failure.ts';
+
+/** What became of a message. In each case the broker may be told that it is done. */
+export type InboxAnswer =
+  /** `executed`: by this delivery. `replayed`: by an earlier one. */
+  | { readonly outcome: 'executed' | 'replayed' }
+  /** It is a dead letter: nobody handles it until `redrive`. */
+  | { readonly outcome: 'dead'; readonly error: unknown };
+
+export interface ProcessContext {
+  readonly guard: Guard;
+  readonly store: InboxStore;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  /** Whether the attempt's transaction takes statements before the earlier ones are answered. */
+  readonly isPipelined: boolean;
+  /** Runs work outside the attempt in which it is called. */
+  readonly outside: <T>(work: () => T) => T;
+}
+
+/** Brokers take larger messages than GraphQL does. */
+const MAX_PAYLOAD_BYTES = 256 * 1024 * 1024;
+
+/** Rejects when the message has to come again. */
+export async function processMessage(
+  context: ProcessContext,
+  message: ReadMessage,
+  run: (attempt: CurrentAttempt) => unknown,
+): Promise<InboxAnswer> {
+  const { store } = context;
+  const { consumer, messageId } = message;
+  const { namespace } = context.settings;
+  const identity = inboxIdentityOf({ namespace, consumer, messageId });
+  const failing = (): FailingMessage => failingMessage(message, identity);
+  const begun = message.deliveries > 1;
+  if (begun) {
+    // Before anything else: a message that takes its process with it leaves no other trace.
+    const { isDead, crashes } = await store.begin(failing(), message.crashLimit);
+    if (isDead) return bury(new Error(`its consumer died ${crashes} times while handling it`));
+  }
+  const { handler, thrown } = handlerOf(context, message, identity, run);
+  let answer: Answer;
+  try {
+    const call = guardedCall(context, message, identity);
+    // Called inside another attempt, it is still an attempt of its own.
+    answer = await context.outside(() => context.guard.pass(call, { ...unattended, run: handler }));
+  } catch (error) {
+    return refused(error);
+  }
+  // Stored, because it may be committed in spite of it, or is the outcome of a lease: it will be the same every time.
+  if (answer.kind === 'error') return fail(answer.error, 'hopeless');
+  const isForgotten = answer.outcome === 'executed' && message.rule.mode === 'TRANSACTION';
+  if (!isForgotten && (begun || answer.outcome === 'executed')) await attemptTo(store.forget(identity));
+  return { outcome: answer.outcome };
+
+  async function refused(error: unknown): Promise<InboxAnswer> {
+    const own = thrown();
+    if (own !== undefined && own.carrier === error) {
+      return fail(own.error, own.error instanceof FinalError ? 'hopeless' : 'failed');
+    }
+    return fail(error, judgeRefusal(error, message.rule.mode));
+  }
+
+  async function fail(error: unknown, verdict: Verdict): Promise<InboxAnswer> {
+    switch (verdict) {
+      case 'handled':
+        if (begun) await attemptTo(store.forget(identity));
+        return { outcome: 'replayed' };
+      case 'transient':
+        if (begun) await attemptTo(store.giveBack(identity));
+        throw error;
+      case 'failed':
+      case 'hopeless': {
+        const maxFailures = verdict === 'hopeless' ? 1 : message.maxAttempts;
+        const failure = { error: errorText(error), begun, maxFailures };
+        const counts = await attemptTo(store.fail(failing(), failure));
+        if (counts?.isDead === true) return bury(error);
+        tell('failed', error);
+        throw error;
+      }
+    }
+  }
+
+  function bury(error: unknown): InboxAnswer {
+    context.logger.error(`${message.name}: a message is a dead letter: ${errorText(error)}`, {
+      identity: identity.toString('hex'),
+    });
+    tell('dead', error);
+    return { outcome: 'dead', error };
+  }
+
+  function tell(event: 'failed' | 'dead', error: unknown): void {
+    publish({ type: 'inbox', event, consumer, identity: identity.toString('hex'), error });
+  }
+}
+
+/** Nobody waits for the answer of a message, and whoever delivers it may have it. */
+const unattended = { authorizeReplay: (): void => {}, clientSignal: (): undefined => undefined };
+
+/** What a handler threw, and what the guard was given in its place. */
+interface Thrown {
+  readonly error: unknown;
+  readonly carrier: unknown;
+}
+
+/**
+ * A `FinalError` of a transaction would be stored as the message's answer, and no redrive could ever handle it. So
+ * the guard gets to see another, which rolls back and is forgotten.
+ */
+function handlerOf(
+  { store, isPipelined }: ProcessContext,
+  { rule }: ReadMessage,
+  identity: Identity,
+  run: (attempt: CurrentAttempt) => unknown,
+): {
+  readonly handler: (attempt: CurrentAttempt) => Promise<void>;
+  readonly thrown: () => Thrown | undefined;
+} {
+  let thrown: Thrown | undefined;
+
+  async function noting(attempt: CurrentAttempt): Promise<void> {
+    try {
+      await run(attempt);
+    } catch (error) {
+      const isFinal = error instanceof FinalError && rule.mode === 'TRANSACTION';
+      const carrier = isFinal ? new Error(error.message, { cause: error }) : error;
+      thrown = { error, carrier };
+      throw carrier;
+    }
+  }
+
+  async function handler(attempt: CurrentAttempt): Promise<void> {
+    if (rule.mode === 'LEASE') return noting(attempt);
+    // With the handler's first statement, at no cost of its own.
+    const forgotten = store.forgetIn(attempt.tx, identity);
+    forgotten.catch(ignore);
+    if (!isPipelined) await forgotten;
+    await noting(attempt);
+    await forgotten;
+  }
+
+  return { handler, thrown: () => thrown };
+}
+
+/** Computed before anything runs or waits, and never changed after. */
+function guardedCall({ settings }: ProcessContext, message: ReadMessage, identity: Identity): GuardedCall {
+  const { name, consumer, messageId, payload, rule, ttlMs } = message;
+  const limits = { ...settings, maxPayloadBytes: MAX_PAYLOAD_BYTES };
+  return Object.freeze({
+    coordinate: name,
+    rule,
+    // Not a client's: its form is the broker's business, and only its hash is kept.
+    key: messageId as Key,
+    identity,
+    scopeHash: consumerHashOf(settings.namespace, consumer),
+    fingerprint: payloadFingerprint(name, payload, limits),
+    fingerprintVersion: FINGERPRINT_VERSION,
+    ttlMs,
+  });
+}
+
+/** @throws UnserializableError for a payload that is not plain data. */
+function failingMessage(message: ReadMessage, identity: Identity): FailingMessage {
+  const { consumer, messageId, topic, key, headers, payload } = message;
+  return {
+    identity,
+    consumer: storable(consumer),
+    messageId: storable(messageId),
+    codecVersion: CODEC_VERSION,
+    body: encode({ messageId, topic, key, headers, payload }),
+  };
+}
+
+/** For reading only: what it was exactly is in the body. */
+function storable(text: string): string {
+  return Buffer.from(text).toString().replaceAll('\u0000', '\ufffd');
+}
+
+/** What is noted of a message must not decide about it: where the store is down, its error is the delivery's. */
+async function attemptTo<T>(noting: Promise<T>): Promise<T | undefined> {
+  try {
+    return await noting;
+  } catch (error) {
+    if (error instanceof StoreUnavailableError) return undefined;
+    throw error;
+  }
+}
+
+function ignore(): void {}

@@ -13,6 +13,9 @@ export const long = [
   'test/support/install-lock.test.ts',
 ];
 
+/** Those that need brokers: vitest.brokers.config.ts. */
+export const brokers = ['test/brokers/**/*.test.ts'];
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -35,7 +38,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     // Examples that are installed and built, and a browser: vitest.examples.config.ts, vitest.browser.config.ts.
-    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', 'test/browser/**', ...long],
+    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', 'test/browser/**', ...brokers, ...long],
     globalSetup: ['test/support/servers.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     pool: 'forks',

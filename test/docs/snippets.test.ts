@@ -8,7 +8,7 @@ import { makeExecutableSchema } from '@graphql-tools/schema';
 import { graphql } from 'graphql';
 import type { GraphQLSchema } from 'graphql';
 import type { Redis } from 'ioredis';
-import type { Idempotency, IdempotencyMessage } from 'graphql-idempotency';
+import type { Idempotency, IdempotencyMessage, Relay } from 'graphql-idempotency';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createDatabase, redisUrl } from '../support/database.ts';
@@ -170,6 +170,19 @@ test('own-redis.ts: such a client is accepted, used, and left open', async () =>
   block.redis.disconnect();
 });
 
+test('event.ts: a charge’s event is published once it has committed, and a retry adds none', async () => {
+  const { charge, relay } = await modules.load<{ charge: Resolver; relay: Relay }>('event.ts');
+  const service = await serve(idempotency, { charge });
+  await service.send('with-event');
+  await service.send('with-event');
+  const published = (): string[] => world.calls.filter((call) => call.includes('published'));
+  await expect.poll(published, { timeout: 20_000 }).toHaveLength(1);
+  expect(published()[0]).toMatch(/^log published payment\.captured as [\da-f-]{36}$/);
+  expect(await relay.pending()).toMatchObject({ ready: 0, dead: 0 });
+  await relay.stop();
+  await service.stop();
+});
+
 test('telemetry.ts: it is told what became of a call, in messages of every type', async () => {
   await modules.load('telemetry.ts');
   const service = await serve(idempotency, { charge: () => 5 });
@@ -180,6 +193,8 @@ test('telemetry.ts: it is told what became of a call, in messages of every type'
     { type: 'postgres', event: 'conflict' },
     { type: 'redis', event: 'forged' },
     { type: 'lease', event: 'taken-over', coordinate: 'Mutation.payOut', identity: 'ab', attempt: 2 },
+    { type: 'relay', event: 'published', count: 1 },
+    { type: 'inbox', event: 'dead', consumer: 'bookkeeping', identity: 'ab', error: new Error('no') },
   ];
   for (const message of messages) channel('graphql-idempotency').publish(message);
   expect(world.calls).toEqual(
@@ -189,6 +204,8 @@ test('telemetry.ts: it is told what became of a call, in messages of every type'
       'count postgres.conflict',
       'count redis.forged',
       'count lease.taken-over Mutation.payOut',
+      'count relay.published',
+      'count inbox.dead',
     ]),
   );
 });
@@ -211,7 +228,8 @@ test('error-table.ts: an error is described from the table', async () => {
 test('every block is loaded by a test', () => {
   const folder = fileURLToPath(new URL('.', import.meta.url));
   const tests = readdirSync(folder).filter((file) => file.endsWith('.test.ts'));
-  const text = tests.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
+  const files = [...tests, '../brokers/documents.test.ts'];
+  const text = files.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
   const blocks = [...codeBlocks('ts'), ...codeBlocks('tsx')];
   for (const { name } of blocks) expect(text).toContain(`'${name}'`);
 });

@@ -1,0 +1,9 @@
+/** How the tests run that need brokers, which take seconds to start. */
+
+import { configDefaults, defineConfig } from 'vitest/config';
+import config, { brokers } from './vitest.config.ts';
+
+export default defineConfig({
+  ...config,
+  test: { ...config.test, include: brokers, exclude: configDefaults.exclude, testTimeout: 60_000 },
+});

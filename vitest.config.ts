@@ -38,7 +38,13 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     // Examples that are installed and built, and a browser: vitest.examples.config.ts, vitest.browser.config.ts.
-    exclude: [...configDefaults.exclude, 'test/examples/libraries/**', 'test/browser/**', ...brokers, ...long],
+    exclude: [
+      ...configDefaults.exclude,
+      'test/examples/libraries/**',
+      'test/browser/**',
+      ...brokers,
+      ...long,
+    ],
     globalSetup: ['test/support/servers.ts'],
     reporters: ['default', './test/support/closing-line-reporter.ts'],
     pool: 'forks',

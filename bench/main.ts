@@ -13,6 +13,8 @@ import { parseArgs } from 'node:util';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { startRedis } from '../test/support/redis-server.ts';
 import { measure, send } from './load.ts';
+import { forkBench } from './outbox/fork-bench.ts';
+import { reportRelay } from './outbox/report-relay.ts';
 import type { Ports } from './server.ts';
 
 const { values: options } = parseArgs({
@@ -30,7 +32,7 @@ interface Variant {
   readonly about: string;
   /** Whether resolvers write through `idempotency.pool`, and not through the transaction that they are given. */
   readonly joins?: boolean;
-  readonly port: (ports: Ports) => number;
+  readonly port: (ports: Ports & { readonly events: number }) => number;
   readonly field: string;
   readonly keys: 'none' | 'new' | 'known';
 }
@@ -55,6 +57,13 @@ const all: readonly Variant[] = [
     about: 'first execution, written through idempotency.pool',
     joins: true,
     port: ({ postgres }) => postgres,
+    field: 'pay',
+    keys: 'new',
+  },
+  {
+    name: 'first.event',
+    about: 'first execution, Postgres only, with one event',
+    port: ({ events }) => events,
     field: 'pay',
     keys: 'new',
   },
@@ -103,7 +112,8 @@ const all: readonly Variant[] = [
 ];
 
 const only = options.only?.split(',');
-const variants = all.filter(({ name }) => only === undefined || only.includes(name));
+const isWanted = (name: string): boolean => only === undefined || only.includes(name);
+const variants = all.filter(({ name }) => isWanted(name));
 
 const KNOWN_KEYS = 64;
 
@@ -128,14 +138,16 @@ const startServer = (joins: boolean): ChildProcess =>
 const server = startServer(false);
 const [ports] = (await once(server, 'message')) as [Ports];
 const joining = startServer(true);
+const serverWithEvents = forkBench('event-server.ts', { BENCH_DATABASE_URL: postgres.url });
 
 try {
   const [joinedPorts] = (await once(joining, 'message')) as [Ports];
+  const [events] = (await once(serverWithEvents, 'message')) as [number];
   const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
   let next = 0;
   const load = (variant: Variant, seconds: number): Promise<number> =>
     measure({
-      port: variant.port(variant.joins === true ? joinedPorts : ports),
+      port: variant.port({ ...(variant.joins === true ? joinedPorts : ports), events }),
       connections: Number(options.connections),
       seconds,
       body: bodyOf(variant.field),
@@ -159,10 +171,12 @@ try {
       rates.get(variant.name)!.push(await load(variant, Number(options.seconds)));
     }
   }
-  report(rates);
+  const env = { BENCH_DATABASE_URL: postgres.url, BENCH_REDIS_URL: redis.url, BENCH_ROUNDS: options.rounds };
+  report(rates, isWanted('relay.redis') ? await reportRelay(env) : undefined);
 } finally {
   server.kill();
   joining.kill();
+  serverWithEvents.kill();
   await redis.remove();
   await postgres.remove();
 }
@@ -171,10 +185,10 @@ function bodyOf(field: string): string {
   return `{"query":"mutation { ${field}(amount: 100) ${field === 'noop' ? '' : '{ id amount }'} }"}`;
 }
 
-function report(rates: ReadonlyMap<string, readonly number[]>): void {
+function report(rates: ReadonlyMap<string, readonly number[]>, relay: number | undefined): void {
   const base = (name: string): string => {
     if (name === 'handwritten' || name === 'lease') return 'handwritten';
-    if (name === 'first.joined') return 'first.postgres';
+    if (name === 'first.joined' || name === 'first.event') return 'first.postgres';
     return name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare';
   };
   const median = (name: string): number =>
@@ -191,7 +205,8 @@ function report(rates: ReadonlyMap<string, readonly number[]>): void {
   }
   if (options.json !== undefined) {
     const measured = variants.map(({ name }) => name).filter((name) => name !== base(name));
-    const ratios = Object.fromEntries(measured.map((name) => [name, ratio(name)]));
+    const ratios: Record<string, number> = Object.fromEntries(measured.map((name) => [name, ratio(name)]));
+    if (relay !== undefined) ratios['relay.redis'] = relay;
     writeFileSync(options.json, `${JSON.stringify({ ratios }, null, 2)}\n`);
   }
 }

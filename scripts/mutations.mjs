@@ -16,7 +16,7 @@ const functions = 'test/store/postgres/complete-function.test.ts';
 const recordStatementDisabled = [
   {
     file: 'src/store/postgres/attempt.ts',
-    find: /const statements = \[\s*restore\w+\([^\]]*COMMIT,\s*\];/,
+    find: /const statements = \[\s*restore[^\]]*\.completeStatement\([^\]]*COMMIT,\s*\];/,
     replace: 'const statements = [COMMIT];',
   },
   {
@@ -35,6 +35,12 @@ const markerIgnored = {
 const lease = 'schema/postgres/0002_lease.sql';
 const races = 'test/store/postgres/lease-races.test.ts';
 const released = 'test/store/postgres/release-lease-function.test.ts';
+
+const eventId = 'src/outbox/event-id.ts';
+const relayStatements = 'src/store/postgres/events/relay-statements.ts';
+const claimedEvents = 'src/store/postgres/events/claim-events.ts';
+const outboxStore = 'test/store/postgres/outbox-store.test.ts';
+const lostClaims = 'test/outbox/lost-claims.test.ts';
 
 const storedIntents = 'test/client/intents/stored-intents.test.ts';
 
@@ -370,6 +376,126 @@ export const mutations = [
     ],
     test: 'test/client/react/intents.test.ts',
     red: 'a double click is one intent',
+  },
+  {
+    name: 'outbox: the events that wait for COMMIT are not sent with it',
+    edits: [
+      {
+        file: 'src/store/postgres/attempt.ts',
+        find: /\.\.\.handle\.heldEvents\(\),(?=\s*context\.completeStatement)/,
+        replace: '',
+      },
+    ],
+    test: 'test/outbox/committed.test.ts',
+    red: 'a replay publishes nothing anew',
+  },
+  {
+    name: 'outbox: the events that wait for COMMIT go on waiting at a savepoint',
+    edits: [
+      {
+        file: 'src/store/postgres/events/attempt-events.ts',
+        find: 'direct = true;\n      send(held);\n      held = [];',
+        replace: '',
+      },
+    ],
+    test: 'test/outbox/savepoints.test.ts',
+    red: 'through tx: what was added behind it is gone, what was before and after is there',
+  },
+  {
+    name: 'outbox: an event is inserted in whatever transaction there is',
+    edits: [
+      {
+        file: 'schema/postgres/0003_outbox.sql',
+        find: "if current_setting('idempotency.attempt', true) is distinct from p_attempt then",
+        replace: 'if false then',
+      },
+    ],
+    test: 'test/outbox/graphql.test.ts',
+    red: 'without a key, an event is not added to what is left of a transaction that was ended underneath',
+  },
+  {
+    name: 'outbox: the next execution of a key repeats the ids of the last',
+    edits: [
+      {
+        file: eventId,
+        find: 'return `${ttlMs}:${Math.floor(clockMs / ttlMs)}`;',
+        replace: 'return `${ttlMs}:${Math.min(0, clockMs)}`;',
+      },
+    ],
+    test: 'test/outbox/event-ids.test.ts',
+    red: 'commits events of its own, although those of before are dead letters',
+  },
+  {
+    name: 'relay: a claim is renewed and ended without its token',
+    edits: [
+      {
+        file: relayStatements,
+        find: '`${among(positions)} and o.claim = ${literal(token)}::uuid`',
+        replace: '`${among(positions)} and ${literal(token)}::uuid is not null`',
+      },
+    ],
+    test: outboxStore,
+    red: 'learns it from its renewal, and does not renew the other’s',
+  },
+  {
+    name: 'relay: an event does not wait for those of its key in front of it',
+    edits: [
+      {
+        file: claimedEvents,
+        find: 'where not p.is_paused and p.behind is null and p.silenced <=',
+        replace: 'where not p.is_paused and p.silenced <=',
+      },
+    ],
+    test: 'test/outbox/order.test.ts',
+    red: 'a dead letter holds its key, and no other, until it is redriven',
+  },
+  {
+    name: 'relay: an event is parked without a lock on what it is parked for',
+    edits: [
+      {
+        file: claimedEvents,
+        find: 'where e.position = p.behind for key share skip locked',
+        replace: 'where e.position = p.behind',
+      },
+    ],
+    test: outboxStore,
+    red: 'what is parked while the one in front goes is woken by that',
+  },
+  {
+    name: 'relay: the one is woken that stands behind the last that has gone',
+    edits: [
+      {
+        file: relayStatements,
+        find: 'before > BigInt(position)',
+        replace: 'before < BigInt(position)',
+      },
+    ],
+    test: 'test/outbox/parked.test.ts',
+    red: 'one that is committed late, between two that a relay holds, is woken when those have gone',
+  },
+  {
+    name: 'relay: a claim without an answer gives back what others hold',
+    edits: [
+      {
+        file: relayStatements,
+        find: /and o\.claim = \$\{literal\(token\)\}::uuid(?=\s+and o\.available_at)/,
+        replace: 'and ${literal(token)}::uuid is not null',
+      },
+    ],
+    test: lostClaims,
+    red: 'what a claim took whose answer is lost is ready at once, and nothing is counted',
+  },
+  {
+    name: 'relay: a claim without an answer is looked for only once',
+    edits: [
+      {
+        file: 'src/store/postgres/events/outbox-store.ts',
+        find: "if (committed.kind === 'committed' && committed.results[1]!.rowCount !== 0) return;",
+        replace: "if (committed.kind === 'committed') return;",
+      },
+    ],
+    test: lostClaims,
+    red: 'a claim that Postgres finishes after somebody has looked for it is given back, too',
   },
 ];
 

@@ -24,6 +24,7 @@ export type {
   DeadMessageChoice,
   DeadMessageQuery,
   RedriveTotals,
+  RedrivenMessage,
 } from './inbox/dead-messages.ts';
 export type { Inbox } from './inbox/inbox.ts';
 export type { InboxMessage, LeaseHandler, TransactionHandler } from './inbox/inbox-message.ts';

@@ -1,6 +1,6 @@
 /**
- * Sends payments through a lost answer, a double click, a kill -9 and a dead Redis, and payouts through a
- * provider's faults, and counts what was charged and paid.
+ * Sends payments through a lost answer, a double click, a kill -9 and a dead Redis, payouts through a provider's
+ * faults, and events through kills of those who publish and book them, and counts what came of it.
  */
 
 import { Play } from './demo/play.ts';
@@ -14,6 +14,7 @@ import {
   redisKilled,
   sentAgain,
 } from './demo/scenes/charges.ts';
+import { publisherAndBookkeeperKilled } from './demo/scenes/events.ts';
 import { hangsLongerThanTheLease, killedBetweenSteps, paidAndFailed } from './demo/scenes/payouts.ts';
 import { setStage } from './demo/stage.ts';
 import { printHead, printLine } from './demo/table.ts';
@@ -49,5 +50,6 @@ async function demonstrate(): Promise<boolean> {
   await paidAndFailed(play);
   await hangsLongerThanTheLease(play);
   await redisKilled(play);
+  await publisherAndBookkeeperKilled(play);
   return report(play);
 }

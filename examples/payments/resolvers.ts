@@ -1,5 +1,6 @@
 /**
- * What the API does. `charge` writes through the attempt's transaction: the payment commits with its record.
+ * What the API does. `charge` writes through the attempt's transaction: the payment commits with its record,
+ * and with the event that says so.
  * `payout` has an effect elsewhere, so it goes in steps, each of which is recorded when it is done.
  */
 
@@ -17,6 +18,14 @@ export interface Payment {
   readonly currency: string;
   readonly reference: string | null;
   readonly createdAt: Date;
+}
+
+/** What an event of the topic `payment.captured` says. */
+export interface CapturedPayment {
+  readonly id: string;
+  readonly user: string;
+  readonly amountCents: number;
+  readonly currency: string;
 }
 
 export interface ChargeArguments {
@@ -38,6 +47,8 @@ export interface Payout {
 export interface PayoutArguments {
   readonly input: { readonly amountCents: number; readonly account: string };
 }
+
+const limitCents = 1_000_000;
 
 const columns = 'id, amount_cents as "amountCents", currency, reference, created_at as "createdAt"';
 const payoutColumns =
@@ -80,12 +91,18 @@ export const resolvers = {
       info: GraphQLResolveInfo,
     ): Promise<Payment> {
       mustBePositive(input);
-      const { tx } = idempotency.current(info);
+      const { tx, outbox } = idempotency.current(info);
       const { rows } = await tx.query<Payment>(
         `insert into payments (user_id, amount_cents, currency, reference) values ($1, $2, $3, $4) returning ${columns}`,
         [user, input.amountCents, input.currency, input.reference],
       );
-      return rows[0]!;
+      const payment = rows[0]!;
+      const { id, amountCents, currency } = payment;
+      const captured: CapturedPayment = { id, user, amountCents, currency };
+      outbox.add({ topic: 'payment.captured', key: user, payload: captured });
+      // Refused when all is written: the payment is rolled back, and its event with it.
+      mustBeWithinLimit(payment);
+      return payment;
     },
 
     async payout(
@@ -112,4 +129,11 @@ export const resolvers = {
 function mustBePositive({ amountCents }: { readonly amountCents: number }): void {
   if (amountCents > 0) return;
   throw new GraphQLError('amountCents must be more than 0.', { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+function mustBeWithinLimit({ amountCents }: Payment): void {
+  if (amountCents <= limitCents) return;
+  throw new GraphQLError(`A payment may not exceed ${limitCents} cents.`, {
+    extensions: { code: 'LIMIT_EXCEEDED' },
+  });
 }

@@ -14,6 +14,7 @@ import { contextOf } from './context.ts';
 import { database } from './database.ts';
 import { idempotency } from './idempotency.ts';
 import { stopProvider } from './provider-client.ts';
+import { startRelay } from './relay.ts';
 import { resolvers } from './resolvers.ts';
 import { makeTrouble } from './trouble.ts';
 
@@ -29,6 +30,7 @@ const server = new ApolloServer<Context>({
   stopOnTerminationSignals: false,
 });
 await server.start();
+const relay = startRelay();
 
 app.use('/checkout', checkout);
 app.use(makeTrouble, express.json({ limit: '50mb' }), expressMiddleware(server, { context: contextOf }));
@@ -36,16 +38,16 @@ app.use(makeTrouble, express.json({ limit: '50mb' }), expressMiddleware(server, 
 httpServer.listen(Number(process.env['PORT'] || 4000));
 await once(httpServer, 'listening');
 const url = `http://localhost:${(httpServer.address() as AddressInfo).port}/`;
-console.error(`A page to look at: ${url}checkout`);
-console.log(`ready ${url}`);
-
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void stop());
 }
+console.error(`A page to look at: ${url}checkout`);
+console.log(`ready ${url}`);
 
 /** What is under way finishes, and then nothing is left that keeps the process alive. */
 async function stop(): Promise<void> {
   await server.stop();
+  await relay.stop();
   await database.end();
   stopProvider();
 }

@@ -47,12 +47,12 @@ comment on table :"schema".outbox is 'Events that are to be published. A row goe
 comment on column :"schema".outbox.position is 'In the order of adding. Says nothing about the order of commits: never a cursor.';
 comment on column :"schema".outbox.available_at is 'From when a relay may take it: past, it is ready; future, it is claimed or waits for its next try; infinity, it is parked or dead.';
 comment on column :"schema".outbox.dead_at is 'Since when it is a dead letter, which no relay takes by itself.';
-comment on column :"schema".outbox.event_id is 'What consumers know it by: the same in every attempt of one call.';
+comment on column :"schema".outbox.event_id is 'What consumers know it by: derived from the call, its retention period and the place of the event in it.';
 comment on column :"schema".outbox.claim is 'The token of the relay that took it last; its writes must match.';
 comment on column :"schema".outbox.started is 'How often a relay took it to publish it.';
 comment on column :"schema".outbox.finished is 'How often that ended with an error. Those that never ended took their relay with them.';
 comment on column :"schema".outbox.namespace is 'Whose event this is, among services that share the schema. Relays of others do not publish it.';
-comment on column :"schema".outbox.ordering_key is 'Events of one key are published one after the other, in the order of their positions.';
+comment on column :"schema".outbox.ordering_key is 'Events of one key are published one after the other, in the order of their positions, of those that are committed by then.';
 comment on column :"schema".outbox.headers is 'A JSON object of texts.';
 
 -- What the relay reads: the ready ones, those that waited longest first.

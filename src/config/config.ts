@@ -156,6 +156,7 @@ function comparison(resolved: Settings): (name: SettingName, than: SettingName, 
 function checkTogether(resolved: Settings): void {
   const longer = comparison(resolved);
   longer('ttl', 'transactionTimeout', 'a record must outlive every attempt that may still be under way');
+  longer('inboxTtl', 'transactionTimeout', 'a record must outlive every attempt that may still be under way');
   longer('attemptTimeout', 'lease', 'otherwise no lease is ever renewed');
   if (resolved.renewInterval * 2 > resolved.lease) {
     throw new ConfigurationError(

@@ -126,7 +126,6 @@ export function createIdempotency<TContext extends object = BaseContext, TClient
     settings,
     logger,
     roots,
-    isPipelined: options.transaction === undefined,
     outside: (work) => lifetime.joining.ambient.leave(work),
   });
 

@@ -62,7 +62,6 @@ export class Lifetime {
     begin: (...begun) => this.#with(({ durable }) => durable.inbox.begin(...begun)),
     giveBack: (identity) => this.#with(({ durable }) => durable.inbox.giveBack(identity)),
     fail: (...failed) => this.#with(({ durable }) => durable.inbox.fail(...failed)),
-    forgetIn: (...forgotten) => this.#with(({ durable }) => durable.inbox.forgetIn(...forgotten)),
     forget: (identity) => this.#with(({ durable }) => durable.inbox.forget(identity)),
     dead: (query) => this.#with(({ durable }) => durable.inbox.dead(query)),
     discard: (filter) => this.#with(({ durable }) => durable.inbox.discard(filter)),
@@ -117,7 +116,10 @@ export class Lifetime {
   }
 
   async close(): Promise<void> {
+    // What is being published ends while the calls do.
+    const stopped = this.#hooks.stopRelays();
     if (!this.#closed) await this.drain();
+    await stopped;
     await this.#end();
   }
 

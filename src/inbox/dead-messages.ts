@@ -3,12 +3,8 @@
 import { decode } from '../record/codec.ts';
 import type { DeadMessageFilter, DeadMessageRow, InboxStore } from '../store/inbox-port.ts';
 
-/** A message that is not handled any more. It has the form in which its handler got it. */
-export interface DeadMessage {
-  /** What logs and telemetry show: the primary key of its record, in hexadecimal. */
-  readonly identity: string;
-  /** Where it stands: `deadLetters({ after })` goes on behind it. */
-  readonly position: string;
+/** A message as its handler got it: what `process` takes, and nothing else. */
+export interface RedrivenMessage {
   readonly consumer: string;
   readonly messageId: string;
   readonly topic: string | undefined;
@@ -16,6 +12,14 @@ export interface DeadMessage {
   readonly payload: unknown;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly deliveries: 1;
+}
+
+/** A message that is not handled any more. */
+export interface DeadMessage extends RedrivenMessage {
+  /** What logs and telemetry show: the primary key of its record, in hexadecimal. */
+  readonly identity: string;
+  /** Where it stands: `deadLetters({ after })` goes on behind it. */
+  readonly position: string;
   readonly firstFailedAt: Date;
   readonly diedAt: Date;
   /** How often handling it has failed. */
@@ -44,8 +48,10 @@ export interface RedriveTotals {
 }
 
 const IDENTITY = /^[0-9a-f]{64}$/i;
-const POSITION = /^\d{1,19}$/;
-const PAGE = 100;
+/** Short of the largest bigint, and beyond any position. */
+const POSITION = /^\d{1,18}$/;
+/** Few, because each may be large, and all of them are in memory at once. */
+const PAGE = 10;
 
 /** @throws TypeError for what is no query. */
 export async function listDeadMessages(
@@ -58,14 +64,20 @@ export async function listDeadMessages(
   if (after !== undefined && !(typeof after === 'string' && POSITION.test(after))) {
     throw new TypeError('deadLetters({ after }) expects the position of a dead letter.');
   }
+  if (consumer !== undefined && !isConsumer(consumer)) {
+    throw new TypeError('deadLetters({ consumer }) expects the name of a consumer.');
+  }
   return (await store.dead({ filter: { consumer }, after, limit })).map(deadMessageOf);
 }
 
-/** Hands the dead letters over, one after the other. Those that are handled are none any more. */
+/**
+ * Hands the dead letters over, one after the other. Whether one was handled, the store says, not the function: one that
+ * forgets to return what `process` has said, or that catches its error, must not make a dead letter disappear.
+ */
 export async function redriveMessages(
   store: InboxStore,
   choice: DeadMessageChoice,
-  handle: (message: DeadMessage) => unknown,
+  handle: (message: RedrivenMessage) => unknown,
 ): Promise<RedriveTotals> {
   const filter = filterOf(choice);
   if (typeof handle !== 'function')
@@ -75,9 +87,7 @@ export async function redriveMessages(
   for (;;) {
     const rows = await store.dead({ filter, after, limit: PAGE });
     for (const row of rows) {
-      const isHandled = await handled(handle, row);
-      if (isHandled) await store.forget(row.identity);
-      totals[isHandled ? 'handled' : 'failed'] += 1;
+      totals[(await handled(store, handle, row)) ? 'handled' : 'failed'] += 1;
     }
     if (rows.length < PAGE) return totals;
     after = rows.at(-1)!.position;
@@ -95,35 +105,45 @@ export function filterOf(choice: DeadMessageChoice): DeadMessageFilter {
   }
   if (typeof choice === 'object' && choice !== null) {
     const { consumer, ...unknown } = choice as { readonly consumer?: string | undefined };
-    if (Object.keys(unknown).length === 0) return { consumer };
+    // A variable that is not set is not a wish for all of them.
+    const isMeant = 'consumer' in choice ? isConsumer(consumer) : true;
+    if (isMeant && Object.keys(unknown).length === 0) return { consumer };
   }
   throw new TypeError(
     'Dead letters of the inbox are chosen by a list of identities, or by { consumer }, or all by {}.',
   );
 }
 
+function isConsumer(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('\u0000');
+}
+
 /** Its error is noted with the message, where it is one of its handler's; the others still get their turn. */
-async function handled(handle: (message: DeadMessage) => unknown, row: DeadMessageRow): Promise<boolean> {
+async function handled(
+  store: InboxStore,
+  handle: (message: RedrivenMessage) => unknown,
+  row: DeadMessageRow,
+): Promise<boolean> {
   try {
-    const answer = (await handle(deadMessageOf(row))) as { readonly outcome?: unknown } | undefined;
-    return answer?.outcome !== 'dead';
+    await handle(redrivenMessageOf(row));
   } catch {
     return false;
   }
+  const filter = { identities: [row.identity] };
+  return (await store.dead({ filter, after: undefined, limit: 1 })).length === 0;
+}
+
+function redrivenMessageOf({ consumer, body }: DeadMessageRow): RedrivenMessage {
+  const kept = decode(body) as Pick<RedrivenMessage, 'messageId' | 'topic' | 'key' | 'headers' | 'payload'>;
+  const { messageId, topic, key, headers, payload } = kept;
+  return { consumer, messageId, topic, key, payload, headers, deliveries: 1 };
 }
 
 function deadMessageOf(row: DeadMessageRow): DeadMessage {
-  const body = decode(row.body) as Pick<DeadMessage, 'messageId' | 'topic' | 'key' | 'headers' | 'payload'>;
   return {
+    ...redrivenMessageOf(row),
     identity: row.identity.toString('hex'),
     position: row.position,
-    consumer: row.consumer,
-    messageId: body.messageId,
-    topic: body.topic,
-    key: body.key,
-    payload: body.payload,
-    headers: body.headers,
-    deliveries: 1,
     firstFailedAt: new Date(row.firstMs),
     diedAt: new Date(row.diedMs),
     failures: row.failures,

@@ -1,10 +1,12 @@
 /** What a consumer says of a message, and how that is read. */
 
+import { isCallName } from '../config/call-name.ts';
 import { nearestName } from '../config/nearest-name.ts';
 import type { CallRule } from '../guard/call.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
 import { readCall } from '../guard/direct/read-call.ts';
 import type { ReadOptions } from '../guard/direct/read-call.ts';
+import { UnserializableError, encode } from '../record/codec.ts';
 import type { Transaction } from '../store/port.ts';
 
 /** A message, and how its consumer handles it. Read at once: what changes later changes nothing. */
@@ -56,9 +58,8 @@ export interface ReadMessage {
   readonly consumer: string;
   readonly messageId: string;
   readonly payload: unknown;
-  readonly topic: string | undefined;
-  readonly key: string | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
+  /** All of it that its handler needs, encoded. */
+  readonly body: Buffer;
   readonly deliveries: number;
   readonly maxAttempts: number;
   readonly crashLimit: number;
@@ -99,10 +100,14 @@ export function readMessage(message: InboxMessage, run: unknown, options: ReadOp
   }
   refuseUnknown(Object.keys(message));
   const { consumer, messageId, payload, topic, key, headers, mode, abandoned } = message;
-  if (!isText(consumer, MAX_CONSUMER_LENGTH)) {
-    throw wrong('consumer', `expects text of 1 to ${MAX_CONSUMER_LENGTH} characters`);
+  // Its call is named after it, and operators look for it by its name.
+  if (!isCallName(consumer) || consumer.length > MAX_CONSUMER_LENGTH) {
+    throw wrong(
+      'consumer',
+      `expects text of 1 to ${MAX_CONSUMER_LENGTH} characters, without NUL and lone surrogates`,
+    );
   }
-  if (!isText(messageId, MAX_ID_LENGTH)) {
+  if (typeof messageId !== 'string' || messageId === '' || messageId.length > MAX_ID_LENGTH) {
     throw wrong(
       'messageId',
       `expects text of 1 to ${MAX_ID_LENGTH} characters: without an id, nothing tells a repetition`,
@@ -126,9 +131,7 @@ export function readMessage(message: InboxMessage, run: unknown, options: ReadOp
     consumer,
     messageId,
     payload,
-    topic,
-    key,
-    headers: headers === undefined ? undefined : { ...headers },
+    body: bodyOf({ messageId, topic, key, headers, payload }),
     deliveries: count('deliveries', message.deliveries ?? 1),
     maxAttempts: count('maxAttempts', message.maxAttempts ?? 20),
     crashLimit: count('crashLimit', message.crashLimit ?? 3),
@@ -147,8 +150,16 @@ function refuseUnknown(given: readonly string[]): void {
   throw new TypeError(`inbox.process() has no option \`${unknown}\`.${hint}`);
 }
 
-function isText(value: unknown, maxLength: number): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= maxLength;
+/** Encoded before its handler can change it: a redrive hands over what has come. */
+function bodyOf(kept: Pick<InboxMessage, 'messageId' | 'topic' | 'key' | 'headers' | 'payload'>): Buffer {
+  try {
+    return encode(kept);
+  } catch (error) {
+    if (!(error instanceof UnserializableError)) throw error;
+    const [, name = 'payload', path = ''] = /^\.(topic|key|headers|payload)(.*)$/s.exec(error.path) ?? [];
+    const where = path === '' ? '' : ` at ${path}`;
+    throw wrong(name as keyof InboxMessage, `cannot be kept${where}: ${error.message}`);
+  }
 }
 
 function count(name: keyof InboxMessage, value: unknown): number {

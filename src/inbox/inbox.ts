@@ -3,7 +3,13 @@
 import type { CurrentAttempt } from '../guard/current.ts';
 import type { ReadOptions } from '../guard/direct/read-call.ts';
 import { filterOf, listDeadMessages, redriveMessages } from './dead-messages.ts';
-import type { DeadMessage, DeadMessageChoice, DeadMessageQuery, RedriveTotals } from './dead-messages.ts';
+import type {
+  DeadMessage,
+  DeadMessageChoice,
+  DeadMessageQuery,
+  RedriveTotals,
+  RedrivenMessage,
+} from './dead-messages.ts';
 import { readMessage } from './inbox-message.ts';
 import type { InboxMessage, LeaseHandler, TransactionHandler } from './inbox-message.ts';
 import { processMessage } from './process-message.ts';
@@ -32,18 +38,18 @@ export interface Inbox<TClient = unknown> {
    * @throws IdempotencyError IN_PROGRESS, STORE_UNAVAILABLE, TRANSACTION_ABORTED, LEASE_LOST or OUTCOME_UNKNOWN.
    */
   process(
-    message: InboxMessage & { readonly mode: 'LEASE' },
-    run: LeaseHandler<TClient>,
-  ): Promise<InboxAnswer>;
-  process(
     message: InboxMessage & { readonly mode?: 'TRANSACTION' | undefined },
     run: TransactionHandler<TClient>,
+  ): Promise<InboxAnswer>;
+  process(
+    message: InboxMessage & { readonly mode: 'LEASE' },
+    run: LeaseHandler<TClient>,
   ): Promise<InboxAnswer>;
   /** Lists dead letters, in the order of their first failures: at most `limit`. @throws TypeError */
   deadLetters(query?: DeadMessageQuery): Promise<readonly DeadMessage[]>;
   /**
    * Hands dead letters to the function that handles messages, one after the other: to the one that calls `process`.
-   * Those for which it rejects, or resolves to `dead`, are dead letters still.
+   * Those that it did not handle are dead letters still, whatever it returns.
    *
    * @example
    * ```ts
@@ -52,7 +58,9 @@ export interface Inbox<TClient = unknown> {
    *
    * @throws TypeError
    */
-  redrive<TMessage extends Pick<DeadMessage, 'messageId'> = DeadMessage>(
+  // The function says what its payloads are, as it does to the broker's consumer.
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
+  redrive<TMessage extends Pick<RedrivenMessage, 'messageId'> = RedrivenMessage>(
     choice: DeadMessageChoice,
     handle: (message: TMessage) => unknown,
   ): Promise<RedriveTotals>;
@@ -82,7 +90,7 @@ export function createInbox(context: InboxContext): Inbox {
       guard.track(process(message, run)),
     deadLetters: async (query = {}) => listDeadMessages(store, query),
     redrive: async (choice, handle) =>
-      redriveMessages(store, choice, handle as unknown as (message: DeadMessage) => unknown),
+      redriveMessages(store, choice, handle as unknown as (message: RedrivenMessage) => unknown),
     discard: async (choice) => store.discard(filterOf(choice)),
   };
 }

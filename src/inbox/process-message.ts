@@ -2,7 +2,6 @@
 
 import type { Logger } from '../config/logger.ts';
 import type { Settings } from '../config/settings.ts';
-import { errorText } from '../errors/error-text.ts';
 import { FinalError } from '../errors/final-error.ts';
 import { FINGERPRINT_VERSION } from '../fingerprint/fingerprint.ts';
 import { payloadFingerprint } from '../fingerprint/payload-fingerprint.ts';
@@ -10,16 +9,18 @@ import type { Answer } from '../guard/answer.ts';
 import type { GuardedCall } from '../guard/call.ts';
 import type { CurrentAttempt } from '../guard/current.ts';
 import type { Guard } from '../guard/guard.ts';
+import { storeUnavailable } from '../guard/refusals.ts';
 import { consumerHashOf, inboxIdentityOf } from '../key/identity.ts';
 import type { Identity } from '../key/identity.ts';
 import type { Key } from '../key/key-form.ts';
-import { CODEC_VERSION, encode } from '../record/codec.ts';
+import { CODEC_VERSION } from '../record/codec.ts';
 import type { FailingMessage, InboxStore } from '../store/inbox-port.ts';
 import { StoreUnavailableError } from '../store/port.ts';
 import { publish } from '../telemetry/channels.ts';
 import type { ReadMessage } from './inbox-message.ts';
 import { judgeRefusal } from './judge-failure.ts';
 import type { Verdict } from './judge-failure.ts';
+import { inWordsOfMessages, noted } from './message-refusals.ts';
 
 /** What became of a message. In each case the broker may be told that it is done. */
 export type InboxAnswer =
@@ -33,8 +34,6 @@ export interface ProcessContext {
   readonly store: InboxStore;
   readonly settings: Settings;
   readonly logger: Logger;
-  /** Whether the attempt's transaction takes statements before the earlier ones are answered. */
-  readonly isPipelined: boolean;
   /** Runs work outside the attempt in which it is called. */
   readonly outside: <T>(work: () => T) => T;
 }
@@ -52,14 +51,20 @@ export async function processMessage(
   const { consumer, messageId } = message;
   const { namespace } = context.settings;
   const identity = inboxIdentityOf({ namespace, consumer, messageId });
-  const failing = (): FailingMessage => failingMessage(message, identity);
+  const failing: FailingMessage = {
+    identity,
+    consumer,
+    messageId: storable(messageId),
+    codecVersion: CODEC_VERSION,
+    body: message.body,
+  };
   const begun = message.deliveries > 1;
   if (begun) {
     // Before anything else: a message that takes its process with it leaves no other trace.
-    const { isDead, crashes } = await store.begin(failing(), message.crashLimit);
+    const { isDead, crashes } = await store.begin(failing, message.crashLimit).catch(unavailable);
     if (isDead) return bury(new Error(`its consumer died ${crashes} times while handling it`));
   }
-  const { handler, thrown } = handlerOf(context, message, identity, run);
+  const { handler, thrown } = handlerOf(message, run);
   let answer: Answer;
   try {
     const call = guardedCall(context, message, identity);
@@ -70,31 +75,44 @@ export async function processMessage(
   }
   // Stored, because it may be committed in spite of it, or is the outcome of a lease: it will be the same every time.
   if (answer.kind === 'error') return fail(answer.error, 'hopeless');
-  const isForgotten = answer.outcome === 'executed' && message.rule.mode === 'TRANSACTION';
-  if (!isForgotten && (begun || answer.outcome === 'executed')) await attemptTo(store.forget(identity));
-  return { outcome: answer.outcome };
+  // What was executed has taken its failures with it.
+  return answer.outcome === 'replayed' ? handledBefore() : { outcome: 'executed' };
+
+  async function handledBefore(): Promise<InboxAnswer> {
+    const forgotten = await attemptTo(store.forget(failing));
+    if (forgotten === false && begun) await attemptTo(store.giveBack(identity));
+    return { outcome: 'replayed' };
+  }
+
+  function unavailable(error: unknown): never {
+    if (!(error instanceof StoreUnavailableError)) throw error;
+    const circumstances = { coordinate: message.name, retryAfterMs: context.settings.retryAfter };
+    throw inWordsOfMessages(storeUnavailable(circumstances, error), message.name);
+  }
 
   async function refused(error: unknown): Promise<InboxAnswer> {
     const own = thrown();
     if (own !== undefined && own.carrier === error) {
       return fail(own.error, own.error instanceof FinalError ? 'hopeless' : 'failed');
     }
-    return fail(error, judgeRefusal(error, message.rule.mode));
+    const verdict = judgeRefusal(error, message.rule.mode);
+    // Who waits for an answer is told that nobody knows. Who reads why a message fails is helped by the reason.
+    const reason = own !== undefined && verdict === 'failed' ? own.error : undefined;
+    return fail(reason ?? inWordsOfMessages(error, message.name), verdict);
   }
 
   async function fail(error: unknown, verdict: Verdict): Promise<InboxAnswer> {
     switch (verdict) {
       case 'handled':
-        if (begun) await attemptTo(store.forget(identity));
-        return { outcome: 'replayed' };
+        return handledBefore();
       case 'transient':
         if (begun) await attemptTo(store.giveBack(identity));
         throw error;
       case 'failed':
       case 'hopeless': {
         const maxFailures = verdict === 'hopeless' ? 1 : message.maxAttempts;
-        const failure = { error: errorText(error), begun, maxFailures };
-        const counts = await attemptTo(store.fail(failing(), failure));
+        const failure = { error: noted(error), begun, maxFailures };
+        const counts = await attemptTo(store.fail(failing, failure));
         if (counts?.isDead === true) return bury(error);
         tell('failed', error);
         throw error;
@@ -103,7 +121,7 @@ export async function processMessage(
   }
 
   function bury(error: unknown): InboxAnswer {
-    context.logger.error(`${message.name}: a message is a dead letter: ${errorText(error)}`, {
+    context.logger.error(`${message.name}: a message is a dead letter: ${noted(error)}`, {
       identity: identity.toString('hex'),
     });
     tell('dead', error);
@@ -129,9 +147,7 @@ interface Thrown {
  * the guard gets to see another, which rolls back and is forgotten.
  */
 function handlerOf(
-  { store, isPipelined }: ProcessContext,
   { rule }: ReadMessage,
-  identity: Identity,
   run: (attempt: CurrentAttempt) => unknown,
 ): {
   readonly handler: (attempt: CurrentAttempt) => Promise<void>;
@@ -139,25 +155,17 @@ function handlerOf(
 } {
   let thrown: Thrown | undefined;
 
-  async function noting(attempt: CurrentAttempt): Promise<void> {
+  async function handler(attempt: CurrentAttempt): Promise<void> {
     try {
-      await run(attempt);
+      const value = await run(attempt);
+      // As for every guarded call: an error returned is an error thrown.
+      if (value instanceof Error) throw value;
     } catch (error) {
       const isFinal = error instanceof FinalError && rule.mode === 'TRANSACTION';
       const carrier = isFinal ? new Error(error.message, { cause: error }) : error;
       thrown = { error, carrier };
       throw carrier;
     }
-  }
-
-  async function handler(attempt: CurrentAttempt): Promise<void> {
-    if (rule.mode === 'LEASE') return noting(attempt);
-    // With the handler's first statement, at no cost of its own.
-    const forgotten = store.forgetIn(attempt.tx, identity);
-    forgotten.catch(ignore);
-    if (!isPipelined) await forgotten;
-    await noting(attempt);
-    await forgotten;
   }
 
   return { handler, thrown: () => thrown };
@@ -180,18 +188,6 @@ function guardedCall({ settings }: ProcessContext, message: ReadMessage, identit
   });
 }
 
-/** @throws UnserializableError for a payload that is not plain data. */
-function failingMessage(message: ReadMessage, identity: Identity): FailingMessage {
-  const { consumer, messageId, topic, key, headers, payload } = message;
-  return {
-    identity,
-    consumer: storable(consumer),
-    messageId: storable(messageId),
-    codecVersion: CODEC_VERSION,
-    body: encode({ messageId, topic, key, headers, payload }),
-  };
-}
-
 /** For reading only: what it was exactly is in the body. */
 function storable(text: string): string {
   return Buffer.from(text).toString().replaceAll('\u0000', '\ufffd');
@@ -206,5 +202,3 @@ async function attemptTo<T>(noting: Promise<T>): Promise<T | undefined> {
     throw error;
   }
 }
-
-function ignore(): void {}

@@ -3,16 +3,31 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Derives the id of the event that is the `ordinal`th of its attempt, or of a step of it, from 0: the same on every
- * attempt of one call that adds the same events in the same order. A UUID of version 8, the one that is free to be
- * made like this. The recipe never changes: consumers remember its results.
+ * Names the period of a call's retention that an attempt has begun in, which is what tells the executions of one key
+ * apart. The next one follows when the record of the last has expired, and so begins at least `ttlMs` after it: never
+ * in the same period. Were the key all, a consumer would take the event of the next execution for a repetition.
+ *
+ * By Postgres's clock, which decides about the expiry as well: of two processes' clocks one may be behind.
+ */
+export function periodOf(clockMs: number, ttlMs: number): string {
+  // With its length, because another `ttl` counts other periods.
+  return `${ttlMs}:${Math.floor(clockMs / ttlMs)}`;
+}
+
+/**
+ * Derives the id of the event that is the `ordinal`th of its attempt, or of a step of it, from 0: the same in every
+ * attempt of one call that begins in the same period and adds the same events in the same order. A UUID of version 8,
+ * the one that is free to be made like this. The recipe never changes: consumers remember its results.
  */
 export function eventIdOf({
   identity,
+  period,
   step,
   ordinal,
 }: {
   readonly identity: Buffer;
+  /** `''`: without a key, where the identity is that of one attempt. */
+  readonly period: string;
   /** `''`: outside of steps. */
   readonly step: string;
   readonly ordinal: number;
@@ -20,6 +35,8 @@ export function eventIdOf({
   const digest = createHash('sha256')
     .update('graphql-idempotency event\n')
     .update(identity)
+    .update(lengthOf(period))
+    .update(period)
     .update(lengthOf(step))
     .update(step)
     .update(String(ordinal))
@@ -38,7 +55,7 @@ export function eventIdOf({
     .join('-');
 }
 
-/** Before the name, so that a name that ends in digits is not taken for another with another ordinal. */
-function lengthOf(step: string): string {
-  return `${Buffer.byteLength(step)}\n`;
+/** Before a text, so that one that ends in digits is not taken for another that goes on with others. */
+function lengthOf(text: string): string {
+  return `${Buffer.byteLength(text)}\n`;
 }

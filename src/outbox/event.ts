@@ -11,7 +11,9 @@ export interface EventToAdd {
   readonly topic: string;
   /**
    * Events of one key are published one after the other, in the order in which they were added, over all topics: 1 to
-   * 255 characters.
+   * 255 characters. That is the order of commits where one transaction waits for the other before it adds, say for the
+   * lock on the row that the event tells of. Of two that overlap either may be first: an event whose transaction
+   * commits when a later one was taken by a relay is published beside that one, or after it.
    *
    * @defaultValue none: published in any order
    */

@@ -8,8 +8,6 @@ export interface HeldClaim {
   isHeld(event: StoredEvent): boolean;
   /** By `performance.now()`: until then nobody can have. */
   readonly aliveUntilMs: number;
-  /** The event is published, or not to be: it needs no renewal. */
-  settle(event: StoredEvent): void;
   stop(): void;
 }
 
@@ -23,22 +21,23 @@ export interface HeldClaimContext {
   readonly onError: (error: unknown) => void;
 }
 
-/** Renews at every third of the lease: one renewal that gets no answer loses nothing. */
+/**
+ * Renews at every third of the lease: one renewal that gets no answer loses nothing. All of them until the end, those
+ * that are published as well: until the outbox has heard of it, another relay would publish them again.
+ */
 export function holdClaim({ store, token, events, leaseMs, askedMs, onError }: HeldClaimContext): HeldClaim {
-  const unsettled = new Set(events.map(({ position }) => position));
+  const positions = events.map(({ position }) => position);
   const lost = new Set<string>();
   let aliveUntilMs = askedMs + leaseMs;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   async function renew(): Promise<void> {
-    const positions = [...unsettled];
     const renewedAtMs = performance.now();
     try {
       const held = await store.renewEvents(token, positions, leaseMs);
       aliveUntilMs = renewedAtMs + leaseMs;
-      for (const position of positions)
-        if (!held.has(position) && unsettled.has(position)) lost.add(position);
+      for (const position of positions) if (!held.has(position)) lost.add(position);
     } catch (error) {
       if (!stopped) onError(error);
     }
@@ -56,9 +55,6 @@ export function holdClaim({ store, token, events, leaseMs, askedMs, onError }: H
       return aliveUntilMs;
     },
     isHeld: ({ position }) => !lost.has(position) && performance.now() < aliveUntilMs,
-    settle({ position }) {
-      unsettled.delete(position);
-    },
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -20,8 +20,11 @@ export interface Outbox {
    * outbox.add({ topic: 'payment.captured', key: id, payload: { id } });
    * ```
    *
-   * @returns the event's id, a UUID: the same on every attempt of one call that adds its events in the same order, so
-   * that consumers can tell a repetition. Without a client's key it is a new one each time.
+   * @returns the event's id, a UUID, by which consumers tell a repetition: the relay may publish one event more than
+   * once. Derived from the call's identity, the number of its retention period (Postgres's clock divided by `ttl`),
+   * the step and the event's place in it. So two attempts of one call give an event the same id where they add their
+   * events in the same order and began in the same period, even if a restored database has forgotten the first; and
+   * a key that is executed anew after its `ttl` gives new ones. Without a client's key it is a new one each time.
    * @throws TypeError naming what of the event cannot be kept; nothing was added.
    * @throws Error when the attempt is over.
    */
@@ -30,6 +33,8 @@ export interface Outbox {
 
 export interface OutboxContext {
   readonly identity: Buffer;
+  /** When the attempt began, in periods of the call's retention; see `periodOf`. `''` without a key. */
+  readonly period: string;
   /** Name of the step; `''` outside of steps. */
   readonly step: string;
   readonly maxEventBytes: number;
@@ -37,12 +42,12 @@ export interface OutboxContext {
   readonly write: (event: NewEvent) => void;
 }
 
-export function openOutbox({ identity, step, maxEventBytes, write }: OutboxContext): Outbox {
+export function openOutbox({ identity, period, step, maxEventBytes, write }: OutboxContext): Outbox {
   let ordinal = 0;
   return Object.freeze({
     add(event: EventToAdd): string {
       const read = readEvent(event, maxEventBytes);
-      const eventId = eventIdOf({ identity, step, ordinal });
+      const eventId = eventIdOf({ identity, period, step, ordinal });
       write({ ...read, eventId });
       ordinal += 1;
       return eventId;

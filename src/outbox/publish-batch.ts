@@ -39,7 +39,6 @@ export async function publishBatch(
 
   /** Says whether the lane may go on: behind a failure it must not, or the order would be lost. */
   function note(event: StoredEvent, outcome: Outcome): boolean {
-    claim.settle(event);
     if (outcome === 'published') published.push(event);
     else if (outcome === 'left') released.push(event);
     else failed.push({ event, error: outcome });

@@ -2,10 +2,10 @@
 
 /** An event, as a publisher gets it. */
 export interface OutboxEvent {
-  /** A UUID: the same whenever this event is published, and on every attempt of the call that added it. */
+  /** A UUID: the same whenever this event is published, and of no other; see `Outbox.add`. */
   readonly id: string;
   readonly topic: string;
-  /** Events of one key come one after the other, in the order in which they were added. */
+  /** Events of one key come one after the other, in the order in which they were added; see `EventToAdd.key`. */
   readonly key: string | undefined;
   readonly payload: Buffer;
   /** With `content-type`. */

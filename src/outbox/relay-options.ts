@@ -17,6 +17,11 @@ export interface RelayOptions {
   readonly topics?: readonly string[] | undefined;
   /** How many events are claimed at once. @defaultValue 100 */
   readonly batchSize?: number | undefined;
+  /**
+   * How many bytes of payloads and headers are claimed at once; a single event may have more. They are kept in memory
+   * until all of them are published, and for a moment several times. @defaultValue 16777216
+   */
+  readonly maxBatchBytes?: number | undefined;
   /** How many calls of `publish` may be under way at once. @defaultValue 10 */
   readonly concurrency?: number | undefined;
   /**
@@ -61,6 +66,7 @@ export interface RelayOptions {
 
 const numbers = {
   batchSize: { default: 100, min: 1, max: 10_000 },
+  maxBatchBytes: { default: 16_777_216, min: 1, max: 268_435_456 },
   concurrency: { default: 10, min: 1, max: 10_000 },
   leaseMs: { default: 30_000, min: 30, max: 86_400_000 },
   publishTimeoutMs: { default: 30_000, min: 1, max: 86_400_000 },

@@ -43,12 +43,12 @@ export interface Round {
 /** @throws StoreUnavailableError when nothing could be claimed. */
 export async function runRound(context: RoundContext): Promise<Round> {
   const { settings, store, search } = context;
-  const { batchSize, leaseMs, crashLimit, topics } = settings;
+  const { batchSize: limit, maxBatchBytes: maxBytes, leaseMs, crashLimit, topics } = settings;
   const token = randomUUID();
   const sinceMs = search.sinceMs();
-  const claimed = await store.claimEvents({ token, topics, limit: batchSize, leaseMs, crashLimit, sinceMs });
+  const claimed = await store.claimEvents({ token, topics, limit, maxBytes, leaseMs, crashLimit, sinceMs });
   search.found(claimed);
-  const { events, buried, parked } = claimed;
+  const { events, buried, parked, cutShort } = claimed;
   for (const { eventId, topic, crashes } of buried) {
     const reason = `the relay died ${crashes} times while publishing it`;
     context.onDead({ eventId, topic }, reason);
@@ -65,7 +65,7 @@ export async function runRound(context: RoundContext): Promise<Round> {
     failed: batch.failed.length,
     dead: dead + buried.length,
     parked,
-    full: moved >= batchSize,
+    full: moved >= limit || cutShort,
   };
 }
 

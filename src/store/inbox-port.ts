@@ -1,11 +1,10 @@
 /**
  * The inbox, as the rooms above know it: the messages that could not be handled. Whoever implements this promises:
  *
- * - What is noted stays until the message was handled, or somebody discards it.
+ * - What is noted stays until the message was handled, or somebody discards it. Whoever completes its record with a
+ *   result forgets its failures in the same commit.
  * - Every write may arrive twice; then it counts a try too many, never one too few.
  */
-
-import type { Transaction } from './port.ts';
 
 /** A message, as it is kept where it has failed. */
 export interface FailingMessage {
@@ -61,10 +60,11 @@ export interface InboxStore {
   giveBack(identity: Buffer): Promise<void>;
   /** Notes that handling it has failed. @throws StoreUnavailableError */
   fail(message: FailingMessage, failure: MessageFailure): Promise<FailureCounts>;
-  /** Forgets its failures when the transaction commits: it was handled in it. Rejects as `tx.query` does. */
-  forgetIn(tx: Transaction, identity: Buffer): Promise<void>;
-  /** Forgets its failures. @throws StoreUnavailableError */
-  forget(identity: Buffer): Promise<void>;
+  /**
+   * Forgets the failures of a message that was handled; returns whether there were any. A dead letter with another
+   * payload under its id is not this message, and stays. @throws StoreUnavailableError
+   */
+  forget(message: FailingMessage): Promise<boolean>;
   /** The dead letters in the order of their first failures, from behind one of them. @throws StoreUnavailableError */
   dead(query: {
     readonly filter: DeadMessageFilter;

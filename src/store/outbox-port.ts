@@ -3,7 +3,8 @@
  *
  * - An event is there once its transaction has committed, and is never seen before, nor without it.
  * - Of all relays at most one holds an event at a time, until its lease is over; its writes match its claim.
- * - No claim takes an event while an earlier one of the same key is there that is not in the same claim.
+ * - No claim takes an event while an earlier one of the same key is there that is not in the same claim. Earlier is
+ *   what has the smaller position, of those that were committed when the claim was made: nobody waits for others.
  * - What got no answer is sent again until it has one or its time is up: every write may arrive twice.
  */
 
@@ -11,7 +12,7 @@
 export interface NewEvent {
   readonly eventId: string;
   readonly topic: string;
-  /** Events of one key are published in the order in which they were added. */
+  /** Events of one key are published in the order of their rows' positions. */
   readonly orderingKey: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly payload: Buffer;
@@ -34,6 +35,8 @@ export interface EventClaim {
   /** Of these topics only. */
   readonly topics: readonly string[] | undefined;
   readonly limit: number;
+  /** Of payloads and headers together. The first event goes whatever it has. */
+  readonly maxBytes: number;
   readonly leaseMs: number;
   /** From how many relays on that an event has silenced it is published alone. */
   readonly crashLimit: number;
@@ -48,6 +51,8 @@ export interface ClaimedEvents {
   readonly buried: readonly BuriedEvent[];
   /** How many events were parked, because they stand behind another of their key, or their topic is paused. */
   readonly parked: number;
+  /** Whether it would have taken more, had they fewer bytes. */
+  readonly cutShort: boolean;
   /**
    * Nothing that was committed by now and has been available since before this moment is left to be claimed.
    * `undefined`: nothing can be said.

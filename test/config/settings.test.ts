@@ -12,6 +12,7 @@ const ofKind = (...kinds: SettingKind[]): SettingName[] =>
 /** Durations that other settings don't leave room for six seconds. */
 const particular: Partial<Record<SettingName, number>> = {
   ttl: 7_200_000,
+  inboxTtl: 7_200_000,
   lockTimeout: 1_500,
   attemptTimeout: 60_000,
 };
@@ -104,6 +105,7 @@ describe.each(ofKind('duration', 'count'))('%s', (name) => {
     const shorter =
       {
         ttl: { transactionTimeout: 1 },
+        inboxTtl: { transactionTimeout: 1 },
         commitTimeout: { lockTimeout: 1 },
         attemptTimeout: { lease: settings.lease.min },
       }[name as string] ?? {};

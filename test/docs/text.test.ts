@@ -99,8 +99,8 @@ test('every setting that the text puts a value or a name to exists', () => {
     ),
   ]);
   expect(words.length).toBeGreaterThan(10);
-  // Of ioredis, and of a relay.
-  const others = ['commandTimeout', 'batchSize', 'maxBatchBytes'];
+  // Of ioredis, of kafkajs, and of a relay.
+  const others = ['commandTimeout', 'sessionTimeout', 'batchSize', 'maxBatchBytes'];
   for (const [, name] of words) expect([...Object.keys(settings), ...others]).toContain(name);
 });
 

@@ -1,13 +1,20 @@
-/** `npm run demo` on databases that exist, and on ones that charge or pay twice. By itself it runs on an embedded one. */
+/**
+ * `npm run demo` on databases that exist, on ones that charge or pay twice, and with programs that lose events or book
+ * them twice. By itself it runs on an embedded one.
+ */
 
+import { delimiter, dirname } from 'node:path';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
+import { ensureRedis } from '../../scripts/install.mjs';
 import { startChild } from '../support/child.ts';
 import { createDatabase, redisPrefix, redisUrl } from '../support/database.ts';
 import { within } from '../support/signal.ts';
+import { brokenDemo } from './broken-demo.ts';
 import { cleanEnvironment } from './payments.ts';
 
-const timeoutMs = 180_000;
+/** It starts dozens of processes, one after the other. */
+const timeoutMs = 600_000;
 
 const step =
   /^ *\d+ (?<mark>[✓✗]) .+?  +(?<key>\S+) +(?<status>\S+) +(?<outcome>\S+|no answer)  +\S+ +\d+ ms$/gmu;
@@ -52,12 +59,19 @@ describe('the demo', () => {
         ['✓', 'hanging', '200', 'replayed'],
       ]);
       expect(summary(first.output)).toEqual({ sent: 24, charges: [6, 6], payouts: [3, 3, 3] });
+      expect(kills(first.output)).toEqual({ server: 3, bookkeeper: 3 });
+      expect(first.output).toMatch(/40 charges in \d+ requests: 32 executed, 8 refused/);
+      expect(events(first.output)).toEqual({ payments: 32, events: 32, ledger: 32 });
+      // Those at least that the demo itself has published once more.
+      expect(entries(first.output)).toBeGreaterThanOrEqual(32 + 5);
       expect(first.output).not.toContain('\u001B');
       expect(first.code).toBe(0);
 
       const second = await demo({ DATABASE_URL: database.url, PATH: '/nowhere' });
       expect(second.output).toContain('on the Postgres of DATABASE_URL, without Redis');
       expect(summary(second.output)).toEqual({ sent: 24, charges: [6, 6], payouts: [3, 3, 3] });
+      expect(second.output).toContain('Events are not published: no redis-server on the PATH');
+      expect(kills(second.output)).toEqual({ server: 0, bookkeeper: 0 });
       expect(second.code).toBe(0);
     },
     timeoutMs,
@@ -70,6 +84,7 @@ describe('the demo', () => {
       await doTwice(database.url);
       const { code, output } = await demo({ DATABASE_URL: database.url, REDIS_URL: redisUrl() });
       expect(summary(output)).toEqual({ sent: 24, charges: [6, 12], payouts: [3, 3, 6] });
+      expect(events(output)).toEqual({ payments: 64, events: 32, ledger: 32 });
       expect(code).toBe(1);
     },
     timeoutMs,
@@ -90,10 +105,65 @@ describe('the demo', () => {
     },
     timeoutMs,
   );
+
+  it(
+    'fails when the bookkeeper books without the inbox: what comes twice is booked twice',
+    async () => {
+      const database = await createDatabase();
+      const file = await brokenDemo({
+        'bookkeeper.ts': (source) => [
+          source.replace(/idempotency\.inbox\.process\(\{.*?\}, /, 'bookAtOnce('),
+          'async function bookAtOnce(book: (tx: Pool) => Promise<void>) { await book(database); }',
+        ],
+      });
+      const { code, output } = await demo({ DATABASE_URL: database.url }, file);
+      const { payments, events: published, ledger } = events(output);
+      expect([payments, published]).toEqual([32, 32]);
+      expect(ledger).toBeGreaterThanOrEqual(32 + 5);
+      expect(output).toMatch(/^Events: rows of the ledger: \d+ twice\.$/m);
+      expect(output).not.toContain('booked exactly once');
+      expect(code).toBe(1);
+    },
+    timeoutMs,
+  );
+
+  it(
+    'fails when the server publishes by itself, after the commit: what is killed in between loses events',
+    async () => {
+      const database = await createDatabase();
+      const file = await brokenDemo({
+        'resolvers.ts': (source) => [
+          "import { Redis } from 'ioredis';",
+          source.replace(/outbox\.add\(.*?\);/, '').replace('return payment;', 'publish(id, captured); $&'),
+          // As slow as it may be where the machine is busy.
+          `const ownBroker = process.env.BROKER_URL ? new Redis(process.env.BROKER_URL) : undefined;
+           function publish(id: string, payment: CapturedPayment): void {
+             setTimeout(() => {
+               void ownBroker?.xadd('payment.captured', '*', 'event-id', id, 'event-payload', JSON.stringify(payment));
+             }, 3000);
+           }`,
+        ],
+      });
+      const { code, output } = await demo({ DATABASE_URL: database.url }, file);
+      const { payments, events: published, ledger } = events(output);
+      expect(payments).toBe(32);
+      expect(published).toBeLessThan(32);
+      expect(ledger).toBe(published);
+      expect(output).toMatch(/^Events: events: \d+ missing\.$/m);
+      expect(output).toMatch(/^Events: rows of the ledger: \d+ missing\.$/m);
+      expect(code).toBe(1);
+    },
+    timeoutMs,
+  );
 });
 
-async function demo(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
-  const child = startChild({ file: 'examples/payments/demo.ts', env: { ...cleanEnvironment, ...env } });
+async function demo(
+  env: Record<string, string>,
+  file = 'examples/payments/demo.ts',
+): Promise<{ code: number | null; output: string }> {
+  // It looks for redis-server there, and goes without where there is none.
+  const path = [dirname(await ensureRedis()), process.env['PATH']].join(delimiter);
+  const child = startChild({ file, env: { ...cleanEnvironment, PATH: path, ...env } });
   try {
     const { code } = await within(child.exited, { timeoutMs: timeoutMs - 5000, what: 'the demo' });
     return { code, output: child.output() };
@@ -116,6 +186,23 @@ function summary(output: string): Record<string, number | number[]> {
     charges: [number('charges expected'), number('charges found')],
     payouts: [number('payouts expected'), number('payouts paid'), number('payouts booked')],
   };
+}
+
+/** How often somebody was killed in the scene of the events. */
+function kills(output: string): Record<string, number> {
+  const count = (what: string): number =>
+    [...output.matchAll(new RegExp(`^ +· kill -9 of the ${what}.*, \\d+ ms after`, 'gm'))].length;
+  return { server: count('server'), bookkeeper: count('bookkeeper') };
+}
+
+/** What the report counts of that scene. */
+function events(output: string): Record<'payments' | 'events' | 'ledger', number> {
+  const number = (what: string): number => Number(new RegExp(`^${what} +(\\d+)`, 'm').exec(output)?.[1]);
+  return { payments: number('payments'), events: number('events'), ledger: number('ledger') };
+}
+
+function entries(output: string): number {
+  return Number(/in (\d+) entries of the stream/.exec(output)?.[1]);
 }
 
 /** What the library prevents, done by the database itself: every payment and every payout is there twice. */

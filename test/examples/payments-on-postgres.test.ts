@@ -126,6 +126,24 @@ describe('payments on Postgres', () => {
     expect(outcomeOf(corrected)).toBe('executed');
   });
 
+  it('are told to the world, as lines on stderr where there is no broker, unless they are refused', async () => {
+    const user = 'gina';
+    const refused = await charge(one.url, { user, key: 'too-much', amountCents: 1_000_001 });
+    expect(outcomeOf(refused)).toBe('LIMIT_EXCEEDED');
+    const taken = await charge(one.url, { user, key: 'enough', amountCents: 1_000_000 });
+    const { id } = taken.body.data!['charge'] as { id: string };
+    const payload = JSON.stringify({ id, user, amountCents: 1_000_000, currency: 'EUR' });
+    // Either of them may have been the one to publish it.
+    const told = (): string[] =>
+      [one, other].flatMap(({ child }) => child.output().split('\n')).filter((line) => line.includes(user));
+    await eventually(() => told().length > 0, { what: 'the event' });
+    // In the order of the user's charges: had the refused one an event, it would have come first.
+    expect(told()[0]).toMatch(/^event [\da-f-]{36} payment\.captured \{/);
+    expect(told()[0]).toContain(payload);
+    const { rows } = await client.query('select amount_cents from payments where user_id = $1', [user]);
+    expect(rows).toEqual([{ amount_cents: 1_000_000 }]);
+  });
+
   it('under way at SIGTERM are finished and answered before the server ends', async () => {
     const { url, child } = await startPayments({ file: 'demo/pausing-server.ts', env });
     const answer = charge(url, { user: 'finn', key: 'drained', reference: 'pause' });

@@ -47,6 +47,10 @@ export const cleanEnvironment: Record<string, string | undefined> = {
   IDEMPOTENCY_REDIS_URL: undefined,
   PROVIDER_URL: undefined,
   PROVIDER_LOG: undefined,
+  BROKER_URL: undefined,
+  BOOKKEEPER_FOLDER: undefined,
+  BOOKKEEPER_PORT: undefined,
+  DEMO_SEED: undefined,
 };
 
 /** Starts the server and waits until it accepts requests. */

@@ -1,6 +1,7 @@
 -- relations: name, kind, persistence, row security
 inbox_failure r p f
 inbox_failure_dead_idx i p f
+inbox_failure_last_idx i p f
 inbox_failure_pkey i p f
 inbox_failure_position_key i p f
 inbox_failure_position_seq S p f
@@ -124,6 +125,7 @@ store.store_pkey PRIMARY KEY (singleton)
 
 -- indexes
 CREATE INDEX inbox_failure_dead_idx ON graphql_idempotency.inbox_failure USING btree (namespace, consumer, "position") WHERE (dead_at IS NOT NULL)
+CREATE INDEX inbox_failure_last_idx ON graphql_idempotency.inbox_failure USING btree (namespace, last_at) WHERE (dead_at IS NULL)
 CREATE UNIQUE INDEX inbox_failure_pkey ON graphql_idempotency.inbox_failure USING btree (identity)
 CREATE UNIQUE INDEX inbox_failure_position_key ON graphql_idempotency.inbox_failure USING btree ("position")
 CREATE UNIQUE INDEX migration_pkey ON graphql_idempotency.migration USING btree (version)
@@ -140,6 +142,7 @@ CREATE UNIQUE INDEX step_pkey ON graphql_idempotency.step USING btree (identity,
 CREATE UNIQUE INDEX store_pkey ON graphql_idempotency.store USING btree (singleton)
 
 -- triggers and rules
+record record_forgets_failures
 
 -- views
 
@@ -361,6 +364,15 @@ begin
   where r.identity = p_identity and r.fence = p_fence and r.state = 'completed';
 end
 $function$;
+CREATE OR REPLACE FUNCTION graphql_idempotency.forget_failures()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from graphql_idempotency.inbox_failure as f where f.identity = new.identity;
+  return null;
+end
+$function$;
 CREATE OR REPLACE FUNCTION graphql_idempotency.record_step(p_attempt_marker text, p_identity bytea, p_fence bigint, p_lock_timeout_ms integer, p_name text, p_attempt integer, p_outcome text, p_codec_version smallint, p_body bytea, OUT fresh boolean)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -464,7 +476,7 @@ column claim of table graphql_idempotency.outbox: The token of the relay that to
 column dead_at of table graphql_idempotency.inbox_failure: Since when it is a dead letter: the consumer has told the broker that it is done with it.
 column dead_at of table graphql_idempotency.outbox: Since when it is a dead letter, which no relay takes by itself.
 column envelope_secret of table graphql_idempotency.store: Key of the HMAC over the envelopes in Redis.
-column event_id of table graphql_idempotency.outbox: What consumers know it by: the same in every attempt of one call.
+column event_id of table graphql_idempotency.outbox: What consumers know it by: derived from the call, its retention period and the place of the event in it.
 column expires_at of table graphql_idempotency.record: Until when the record replays.
 column fence of table graphql_idempotency.record: Lease mode: the token that every write of an attempt must match.
 column fence of table graphql_idempotency.step: The fence of the attempt that recorded it.
@@ -479,7 +491,7 @@ column message of table graphql_idempotency.inbox_failure: Topic, key, headers a
 column namespace of table graphql_idempotency.inbox_failure: Whose consumer this is, among services that share the schema.
 column namespace of table graphql_idempotency.outbox: Whose event this is, among services that share the schema. Relays of others do not publish it.
 column namespace of table graphql_idempotency.record: Lease mode: whose record this is, among services that share the schema. Others must not settle it.
-column ordering_key of table graphql_idempotency.outbox: Events of one key are published one after the other, in the order of their positions.
+column ordering_key of table graphql_idempotency.outbox: Events of one key are published one after the other, in the order of their positions, of those that are committed by then.
 column position of table graphql_idempotency.inbox_failure: In the order of their first failures.
 column position of table graphql_idempotency.outbox: In the order of adding. Says nothing about the order of commits: never a cursor.
 column scope_hash of table graphql_idempotency.record: SHA-256 over namespace and scope: whose rows these are, for erasure.
@@ -494,10 +506,11 @@ function graphql_idempotency.claim(bytea,bigint,text,integer,integer): Begins an
 function graphql_idempotency.claim_lease(bytea,bigint,bigint,double precision,integer,bytea,text,text,smallint,bytea,bigint,bigint): Claims an identity until the lease ends, where it is new or vacant; else returns its record.
 function graphql_idempotency.complete(text,integer,text,bytea,bytea,text,smallint,bytea,text,smallint,bytea,double precision,double precision): Inserts the completed record, or takes an expired one over; raises when neither is possible. Says when it completed, in milliseconds, and whether the transaction had written anything before.
 function graphql_idempotency.complete_lease(bytea,bigint,integer,text,smallint,bytea,boolean): Completes the record of whoever holds the fence, and removes the journal; returns nulls where the lease is lost.
+function graphql_idempotency.forget_failures(): Removes what was noted of a message that is handled now.
 function graphql_idempotency.record_step(text,bytea,bigint,integer,text,integer,text,smallint,bytea): Journals a step of whoever holds the fence; raises where the lease is lost. fresh: it was not there before.
 function graphql_idempotency.release_lease(bytea,bigint,integer,boolean): Deletes the record of whoever holds the fence, so that the key is new; false: its outcome stays unknown; null: the lease is lost.
 function graphql_idempotency.sighting(graphql_idempotency.record): What a claim reads of a record.
-table graphql_idempotency.inbox_failure: Messages whose handling has failed. A row goes when its message was handled, or is discarded.
+table graphql_idempotency.inbox_failure: Messages whose handling has failed. A row goes when its message was handled, is discarded, or has not come for inboxTtl.
 table graphql_idempotency.migration: Which migrations this schema has. A released migration never changes.
 table graphql_idempotency.outbox: Events that are to be published. A row goes when its event was published, or is discarded.
 table graphql_idempotency.outbox_pause: Topics whose events no relay publishes for now. The empty topic: all of them.

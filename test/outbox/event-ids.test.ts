@@ -1,15 +1,18 @@
-/** An event is known by an id that stays the same over the attempts of one call. */
+/** An event is known by an id that stays the same over the attempts of one call, and is another's in its next execution. */
 
 import type { CurrentAttempt } from 'graphql-idempotency';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { eventIdOf } from '../../src/outbox/event-id.ts';
+import { eventIdOf, periodOf } from '../../src/outbox/event-id.ts';
+import { eventually } from '../support/signal.ts';
+import { codeOf } from '../guard/direct/calls.ts';
 import { startOutboxCase } from './outbox-case.ts';
 import type { OutboxCase } from './outbox-case.ts';
 
 let setting: OutboxCase;
 
 beforeAll(async () => {
-  setting = await startOutboxCase();
+  // One period until 2069: no two attempts here are in different ones.
+  setting = await startOutboxCase({ ttl: 'P36500D' });
 });
 
 const add = ({ outbox }: Pick<CurrentAttempt, 'outbox'>): string => outbox.add({ topic: 't', payload: 1 });
@@ -81,26 +84,86 @@ describe('in steps', () => {
   });
 });
 
+describe('a key that is executed anew, when its record has expired', () => {
+  const DAY_MS = 86_400_000;
+
+  test('is in another period of its retention: the record has lasted for a whole one', () => {
+    for (const begunMs of [0, 1, DAY_MS - 1, DAY_MS, 1_795_360_000_000, 1_795_360_413_501.156]) {
+      for (const tookMs of [0, 1, 30_000]) {
+        expect(periodOf(begunMs + tookMs + DAY_MS, DAY_MS)).not.toBe(periodOf(begunMs, DAY_MS));
+      }
+    }
+  });
+
+  test('is in another one as well where its `ttl` was changed, and the numbers happen to be the same', () => {
+    expect(periodOf(10.5 * DAY_MS, DAY_MS)).not.toBe(periodOf(21 * DAY_MS, 2 * DAY_MS));
+  });
+
+  test('commits events of its own, although those of before are dead letters', async () => {
+    const ttl = 2500;
+    const short = await startOutboxCase({ transactionTimeout: 2400, lease: 2400, claimTimeout: 2300, ttl });
+    const execute = async (): Promise<string[]> => {
+      const ids: string[] = [];
+      await short.idempotency.guard({ scope: 'alice', key: 'a' }, (current) => void ids.push(add(current)));
+      await short.idempotency.guard({ scope: 'alice', key: 'b', mode: 'LEASE' }, ({ step }) =>
+        step.transaction('s', (_tx, call) => void ids.push(add(call))),
+      );
+      return ids;
+    };
+    const relay = short.relay({
+      maxAttempts: 1,
+      publish: () => {
+        throw new Error('no');
+      },
+    });
+    const first = await execute();
+    await relay.drain();
+    expect((await short.rows()).map(({ state }) => state)).toEqual(['dead', 'dead']);
+    await eventually(async () => {
+      const [row] = await short.sql<{ expired: boolean }>(
+        'select bool_and(takeover_after <= clock_timestamp()) as expired from graphql_idempotency.record',
+      );
+      return row!.expired;
+    });
+    const second = await execute();
+    expect(new Set([...first, ...second]).size).toBe(4);
+    expect((await short.rows()).map(({ event_id: id }) => id)).toEqual([...first, ...second]);
+  });
+
+  test('an id that is there twice all the same is an error, and commits nothing', async () => {
+    const call = { scope: 'alice', key: 'twice' };
+    const [id] = (await setting.idempotency.guard(call, (current) => [add(current)])).value;
+    const before = await setting.rows();
+    await setting.sql(`delete from graphql_idempotency.record where coordinate = 'guard'`);
+    const codes = await codeOf(setting.idempotency.guard(call, add));
+    expect(codes).toBe('IDEMPOTENCY_TRANSACTION_BROKEN');
+    expect(await setting.rows()).toEqual(before);
+    expect(before.some(({ event_id: known }) => known === id)).toBe(true);
+  });
+});
+
 test('the recipe never changes: consumers remember its results', () => {
   const identity = Buffer.alloc(32, 7);
   expect([
-    eventIdOf({ identity, step: '', ordinal: 0 }),
-    eventIdOf({ identity, step: '', ordinal: 1 }),
-    eventIdOf({ identity, step: '1', ordinal: 0 }),
-    eventIdOf({ identity, step: 'ship', ordinal: 12 }),
+    eventIdOf({ identity, period: '', step: '', ordinal: 0 }),
+    eventIdOf({ identity, period: '', step: '', ordinal: 1 }),
+    eventIdOf({ identity, period: '', step: '1', ordinal: 0 }),
+    eventIdOf({ identity, period: periodOf(1_795_360_413_501.156, 86_400_000), step: '', ordinal: 0 }),
+    eventIdOf({ identity, period: periodOf(1_795_360_413_501.156, 2500), step: 'ship', ordinal: 12 }),
   ]).toMatchInlineSnapshot(`
     [
-      "e4880bfa-44dd-8969-8539-cde22772c57c",
-      "6c937609-8db7-8e57-9f86-82dcba4b353a",
-      "baa75d6b-847c-88a4-b328-f178dff33027",
-      "617dfec4-7303-816f-b274-b0fc608f347f",
+      "055d2950-38db-8380-9a69-a17f018f274e",
+      "28dd6fab-eb62-8b23-b919-ef55f7bba03a",
+      "90601804-4056-848b-bdfc-bcaf769a33f8",
+      "6e480da0-8b11-8b8c-9863-9cc052796127",
+      "2cf17770-1f06-8b7a-a806-55e67ebefc35",
     ]
   `);
 });
 
 test('it is a UUID of version 8', () => {
   for (let at = 0; at < 50; at += 1) {
-    const id = eventIdOf({ identity: Buffer.alloc(32, at), step: 's', ordinal: at });
+    const id = eventIdOf({ identity: Buffer.alloc(32, at), period: '', step: 's', ordinal: at });
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   }
 });

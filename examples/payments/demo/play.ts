@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { charge, payout } from './client.ts';
 import type { Answer, Charge, PayoutRequest } from './client.ts';
+import type { EventCounts } from './event-counts.ts';
 import { Ledger } from './ledger.ts';
 import type { Outcome, Sent } from './ledger.ts';
 import type { RunningServer } from './processes.ts';
@@ -21,6 +22,8 @@ export class Play {
   readonly payouts = new Ledger();
   readonly alice: string;
   readonly bob: string;
+  /** What became of the events, once that is known. */
+  events: EventCounts | undefined;
   surprises = 0;
   server: RunningServer;
   #steps = 0;

@@ -1,7 +1,7 @@
-/** The demo's own processes: the payments server and, where this machine has one, a Redis. */
+/** The demo's own processes: the payments server, the bookkeeper and, where this machine has one, Redis. */
 
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -25,15 +25,15 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const startTimeoutMs = 120_000;
 const children = new Set<ChildProcess>();
 let serverLog = '';
+let isOver = false;
 
 /** Starts a file of this example as `npm start` starts the server, on a port that is free. */
 export async function startServer(file: string, env: NodeJS.ProcessEnv): Promise<RunningServer> {
-  const child = spawn(process.execPath, ['scripts/run.mjs', `examples/payments/${file}`], {
+  const child = spawnOwn(process.execPath, ['scripts/run.mjs', `examples/payments/${file}`], {
     cwd: root,
     env: { ...process.env, ...env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  children.add(child);
   child.stderr!.setEncoding('utf8').on('data', (text: string) => (serverLog += text));
   const ready = await lineOf(child, child.stdout!, /^ready (\S+)$/);
   return {
@@ -49,17 +49,18 @@ export function logOfServers(): string {
   return serverLog;
 }
 
-/** Starts a Redis that keeps nothing; `undefined` where `redis-server` is not on the PATH. */
-export async function startRedis(): Promise<Running | undefined> {
+/** Starts a Redis that keeps nothing, unless its settings say so; `undefined` where `redis-server` is not on the PATH. */
+export async function startRedis(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Running | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
-    const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no' };
-    const child = spawn(
+    const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', ...settings };
+    const child = spawnOwn(
       'redis-server',
       Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
       { stdio: ['ignore', 'pipe', 'ignore'] },
     );
-    children.add(child);
     try {
       await lineOf(child, child.stdout!, /Ready to accept connections/);
       return { url: `redis://127.0.0.1:${port}`, kill: () => kill(child) };
@@ -72,9 +73,18 @@ export async function startRedis(): Promise<Running | undefined> {
   }
 }
 
-/** Ends all of them, those too that are still starting. */
+/** Ends all of them, those too that are still starting. Nothing is started after. */
 export async function killAll(): Promise<void> {
+  isOver = true;
   await Promise.all([...children].map(kill));
+}
+
+/** What is killed may be started again at that moment: nobody would end what starts when all is ended. */
+function spawnOwn(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  if (isOver) throw new Error('The demo is over');
+  const child = spawn(command, args, options);
+  children.add(child);
+  return child;
 }
 
 /** Waits for a line of a starting process, and goes on reading, so that its output never blocks it. */

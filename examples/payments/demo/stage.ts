@@ -1,6 +1,6 @@
 /** Where the demo takes place: a database, a Redis where there is one, the provider and the server. After, no trace of them. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { killAll, startRedis, startServer } from './processes.ts';
@@ -19,7 +19,11 @@ export interface Stage {
   /** How long a payout is another's after its server was killed. */
   readonly leaseMs: number;
   /** Starts a file of this example as the server, on the same database. */
-  startServer(file: string): Promise<RunningServer>;
+  startServer(file: string, env?: NodeJS.ProcessEnv): Promise<RunningServer>;
+  /** Starts a Redis that has what it says on disk, and so may be a broker; `undefined` where there is none. */
+  startBroker(): Promise<Running | undefined>;
+  /** Starts the bookkeeper, on the same database as ever. */
+  startBookkeeper(brokerUrl: string): Promise<Running>;
   /** Whether somebody wants the demo to end, which ends its processes first. */
   readonly interrupted: boolean;
   /** Ends every process that is left, and deletes the embedded database and the provider's log. */
@@ -57,12 +61,27 @@ export async function setStage(): Promise<Stage> {
     noRedis: hasRedis ? 'the one of REDIS_URL may have other users' : 'no redis-server on the PATH',
     provider,
     leaseMs,
-    startServer: (file) =>
+    startServer: (file, env) =>
       startServer(file, {
+        BROKER_URL: '',
+        // So that another server on this database, and its relay, leave the demo's events alone.
+        IDEMPOTENCY_NAMESPACE: 'payments-demo',
         IDEMPOTENCY_EMBEDDED_FOLDER: folder,
         IDEMPOTENCY_LEASE: `PT${leaseMs / 1000}S`,
         PROVIDER_URL: provider.url,
         ...(redis === undefined ? {} : { REDIS_URL: redis.url }),
+        ...env,
+      }),
+    startBroker: async () => {
+      const dir = join(folder, 'broker');
+      await mkdir(dir, { recursive: true });
+      return startRedis({ dir, appendonly: 'yes', appendfsync: 'always' });
+    },
+    startBookkeeper: (brokerUrl) =>
+      startServer('bookkeeper.ts', {
+        BROKER_URL: brokerUrl,
+        BOOKKEEPER_FOLDER: join(folder, 'bookkeeper'),
+        BOOKKEEPER_PORT: '0',
       }),
     get interrupted() {
       return interrupted;

@@ -33,6 +33,11 @@ export function printRepetition(key: string, answer: Answer): void {
   printLine(`   · ${row(`to be sent again${when}`, key, answer)}`);
 }
 
+/** Prints something that happens between requests, or that comes of many. */
+export function printFact(text: string, how: 'good' | 'wrong' = 'good'): void {
+  printLine(`   ${how === 'good' ? '·' : paint('red', '✗')} ${text}`);
+}
+
 function row(step: string, key: string, { status, outcome, id, tookMs }: Answer): string {
   return [
     cell('step', step),

@@ -53,7 +53,7 @@ function startConsumer(settings: RedisStreamSettings, handler: MessageHandler): 
   const { redis, streams, concurrency, batchSize, claimIdleMs, failures, stopTimeoutMs } = settings;
   const stopper = new AbortController();
   const stopping = stopper.signal;
-  const reader = ownConnection(redis, (error) => failures.failed(error));
+  const reader = ownConnection(redis, (error) => void (stopping.aborted || failures.failed(error)));
   // That Redis is down is said once.
   const writer = ownConnection(redis, () => {});
   const group = streamGroup({ ...settings, reader, writer });

@@ -38,9 +38,9 @@ export async function runUnleased(
   const step = steps.stepOf(
     async (name, run, options) => run(callOf(name, options)),
     async (name, run) =>
-      runUnrecorded(context, await context.begin(), ({ tx, addEvent: write }) => {
+      runUnrecorded(context, await context.begin(), ({ tx, period, addEvent: write }) => {
         const { maxEventBytes } = attempts;
-        const outbox = openOutbox({ identity: context.identity, period: '', step: name, maxEventBytes, write });
+        const outbox = openOutbox({ identity: context.identity, period, step: name, maxEventBytes, write });
         return run(tx, withOutbox(callOf(name, {}), outbox));
       }),
   );

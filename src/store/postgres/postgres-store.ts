@@ -16,7 +16,7 @@ import { migrateWith } from './migrator.ts';
 import type { MigrationResult } from './migrator.ts';
 import { eventHints } from './events/event-hints.ts';
 import { insertEventsFor } from './events/event-statements.ts';
-import { inboxStore } from './inbox/inbox-store.ts';
+import { inboxStore } from './messages/inbox-store.ts';
 import { outboxStore } from './events/outbox-store.ts';
 import { judge, look } from './outcome.ts';
 import { Pools } from './pools.ts';
@@ -40,6 +40,7 @@ export interface PostgresSettings extends PoolSettings {
   readonly lockTimeout: number;
   readonly preparedStatements: boolean;
   readonly outboxNotify: boolean;
+  readonly inboxTtl: number;
 }
 
 export interface PostgresStoreOptions {
@@ -115,6 +116,8 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     begin,
     onClock: options.onClock,
   });
+
+  const inbox = inboxStore({ ...settings, pools, preparing });
 
   async function claim(identity: Buffer): Promise<Claim & { readonly attempt: Attempt & StepAttempt }> {
     const session = await acquire('attempts');
@@ -236,7 +239,7 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     takeOver: leases.takeOver,
     abandoned: leases.abandoned,
     outbox: outboxStore({ ...settings, pools, preparing, hints }),
-    inbox: inboxStore({ ...settings, pools, preparing }),
+    inbox,
 
     async reached() {
       const session = await pools.acquire('reserved').catch(() => undefined);
@@ -247,10 +250,10 @@ export function postgresStore(options: PostgresStoreOptions): PostgresStore {
     },
 
     async sweep(batchSize) {
-      return {
-        stripped: await run(statements.strip(batchSize)),
-        deleted: await run(statements.remove(batchSize)),
-      };
+      const stripped = await run(statements.strip(batchSize));
+      const deleted = await run(statements.remove(batchSize));
+      await inbox.sweep(batchSize, settings.inboxTtl);
+      return { stripped, deleted };
     },
 
     async migrate() {

@@ -41,6 +41,7 @@ beforeEach(async () => {
       lockTimeout: 4000,
       preparedStatements: true,
       outboxNotify: false,
+      inboxTtl: 604_800_000,
     },
     connectionCheckMs: 0,
     serverTimeouts: true,

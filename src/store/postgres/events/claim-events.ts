@@ -29,7 +29,7 @@ export interface ClaimEventRow {
   readonly payload: string | null;
   readonly created_ms: number | null;
   readonly finished: number | null;
-  /** Of `buried`: relays that were silenced. Of `parked`: how many. */
+  /** Of `buried`: relays that were silenced. Of `parked`: how many. Of `done`: whether the bytes left some, as 0 or 1. */
   readonly count: number | null;
   /** Of `done`. */
   readonly done_ms: number | null;
@@ -38,7 +38,8 @@ export interface ClaimEventRow {
 /**
  * Reads the ready events that have waited longest, as many as are wanted, and decides about each:
  *
- * - It goes along with the claim if it has no key or is the first of its key; those behind it go along with it.
+ * - It goes along with the claim if it has no key or is the first of its key; those behind it go along with it. Those
+ *   that no bytes are left for stay as they are, with all that follow: the first always goes.
  * - It is parked if it stands behind another of its key, or its topic is paused. Were it not, a key or a topic that
  *   stands still would fill every claim with events that must not be taken.
  * - One that has silenced as many relays as the limit goes alone; if it did so even alone, it is buried.
@@ -47,16 +48,21 @@ export interface ClaimEventRow {
  * somebody's snapshot is old.
  *
  * What it is parked for is locked `for key share` first: whoever removes that waits for this transaction, and only
- * then looks for what is parked. Otherwise it would miss this row, which would be parked for nobody.
+ * then looks for what is parked. Otherwise it would miss this row, which would be parked for nobody. It is the very
+ * next in front that is locked, or it is not parked: an event further in front would be removed, wake the one that is
+ * between them, and leave this one to whoever is just removing that, and has looked already.
  */
 export function claimEvents(schemaName: string, namespace: string, claim: EventClaim): string {
   const schema = quoteIdentifier(schemaName);
   const outbox = `${schema}.outbox`;
-  const { token, limit, leaseMs, crashLimit, sinceMs, topics } = claim;
+  const { token, limit, maxBytes, leaseMs, crashLimit, sinceMs, topics } = claim;
   const own = (row: string): string => `${row}.namespace = ${literal(namespace)}`;
   const wanted = (row: string): string =>
     topics === undefined ? 'true' : `${row}.topic in (${topics.map(literal).join(', ')})`;
   const now = '(select m.now from moment as m)';
+  // Their lengths alone: what is stored out of line is not read for it.
+  const bytes = (row: string): string =>
+    `pg_catalog.octet_length(${row}.payload) + pg_catalog.octet_length(${row}.headers) as bytes`;
   const since =
     sinceMs === undefined ? '' : `and o.available_at >= pg_catalog.to_timestamp(${literal(sinceMs / 1000)})`;
 
@@ -65,7 +71,7 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
     ), pause as materialized (
       select p.topic from ${schema}.outbox_pause as p where ${own('p')} for key share skip locked
     ), ready as materialized (
-      select o.position, o.available_at, o.ordering_key, o.topic, o.started - o.finished as silenced
+      select o.position, o.available_at, o.ordering_key, o.topic, o.started - o.finished as silenced, ${bytes('o')}
       from ${outbox} as o
       where ${own('o')} and o.available_at <= ${now} ${since} and ${wanted('o')}
         and not exists (select from pause as p where p.topic = '')
@@ -74,24 +80,30 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
       select r.*,
         pg_catalog.row_number() over (order by r.available_at, r.position) as place,
         r.topic in (select p.topic from pause as p) as is_paused,
-        r.ordering_key is not null and (
+        case when r.ordering_key is not null then (
           select e.position from ${outbox} as e
           where ${own('e')} and e.ordering_key = r.ordering_key and e.position < r.position
           order by e.position desc limit 1
-        ) is not null as is_behind
+        ) end as behind
       from ready as r
     ), first as materialized (
       select p.*, min(p.place) over () as first_place
-      from placed as p where not p.is_paused and not p.is_behind and p.silenced <= ${literal(crashLimit)}
+      from placed as p where not p.is_paused and p.behind is null and p.silenced <= ${literal(crashLimit)}
     ), head as materialized (
-      select f.position, f.ordering_key, f.place, (${literal(limit)} - count(*) over ()) / count(*) over () as room
+      select f.position, f.ordering_key, f.place,
+        f.place = f.first_place or sum(f.bytes) over (order by f.place) <= ${literal(maxBytes)} as fits,
+        (${literal(limit)} - count(*) over ()) / count(*) over () as room,
+        (${literal(maxBytes)} - sum(f.bytes) over ()) / count(*) over () as room_for_bytes
       from first as f
       where case when (select a.silenced from first as a where a.place = a.first_place) = ${literal(crashLimit)}
         then f.place = f.first_place else f.silenced < ${literal(crashLimit)} end
     ), chain as materialized (
-      select c.position, c.ordering_key, h.place, c.at from head as h cross join lateral (
-        select n.position, n.ordering_key, n.at, bool_and(n.is_free) over (order by n.at) as is_free from (
-          select e.position, e.ordering_key, pg_catalog.row_number() over (order by e.position) as at,
+      select c.position, c.ordering_key, h.place, c.at, c.bytes_so_far <= h.room_for_bytes as fits
+      from head as h cross join lateral (
+        select n.position, n.ordering_key, n.at,
+          bool_and(n.is_free) over (order by n.at) as is_free, sum(n.bytes) over (order by n.at) as bytes_so_far
+        from (
+          select e.position, e.ordering_key, pg_catalog.row_number() over (order by e.position) as at, ${bytes('e')},
             (e.available_at <= ${now} or e.available_at = 'infinity' and e.dead_at is null)
               and e.started - e.finished < ${literal(crashLimit)}
               and ${wanted('e')} and e.topic not in (select p.topic from pause as p) as is_free
@@ -105,7 +117,7 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
       )
     ), locked as materialized (
       select o.position from ${outbox} as o
-      where o.position in (select c.position from chain as c) for update skip locked
+      where o.position in (select c.position from chain as c where c.fits) for update skip locked
     ), following as materialized (
       select c.position, c.place, bool_and(c.is_locked) over (partition by c.ordering_key order by c.at) as is_next
       from (
@@ -113,7 +125,7 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
       ) as c
     ), chosen as materialized (
       select c.position, pg_catalog.row_number() over (order by c.place, c.position) as place from (
-        select h.position, h.place from head as h
+        select h.position, h.place from head as h where h.fits
         union all
         select f.position, f.place from following as f where f.is_next
       ) as c
@@ -133,18 +145,16 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
         claim = null,
         last_error = 'The relay died ' || p.silenced || ' times while publishing it.'
       from placed as p
-      where o.position = p.position and not p.is_paused and not p.is_behind and p.silenced > ${literal(crashLimit)}
+      where o.position = p.position and not p.is_paused and p.behind is null and p.silenced > ${literal(crashLimit)}
       returning o.position, o.event_id, o.topic, p.silenced
     ), obstacle as materialized (
       select p.position from placed as p
-      where p.is_paused and not p.is_behind
+      where p.is_paused and p.behind is null
       union all
       select p.position from placed as p cross join lateral (
-        select e.position from ${outbox} as e
-        where ${own('e')} and e.ordering_key = p.ordering_key and e.position < p.position
-        order by e.position desc limit 1 for key share skip locked
+        select e.position from ${outbox} as e where e.position = p.behind for key share skip locked
       ) as before
-      where p.is_behind and p.position not in (select c.position from chosen as c)
+      where p.behind is not null and p.position not in (select c.position from chosen as c)
     ), parked as (
       update ${outbox} as o set available_at = 'infinity', claim = null
       from obstacle as b where o.position = b.position
@@ -160,7 +170,9 @@ export function claimEvents(schemaName: string, namespace: string, claim: EventC
     union all
     select 'parked', null, null, null, null, null, null, null, null, (select count(*)::integer from parked), null, 0
     union all
-    select 'done', null, null, null, null, null, null, null, null, null,
+    select 'done', null, null, null, null, null, null, null, null,
+      (exists (select from head as h where not h.fits)
+        or exists (select from chain as c where not c.fits))::integer,
       case when exists (select from pause as p where p.topic = '') then null else extract(epoch from least(
         (select min(p.available_at) from placed as p
           where p.position not in (select c.position from claimed as c)

@@ -1,7 +1,8 @@
 /** The outbox on Postgres: what relays and operators ask of it, each in a transaction of its own. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { publish } from '../../../telemetry/channels.ts';
-import type { ClaimedEvents, DeadRow, OutboxStore, StoredEvent } from '../../outbox-port.ts';
+import type { ClaimedEvents, DeadRow, EventClaim, OutboxStore, StoredEvent } from '../../outbox-port.ts';
 import { StoreUnavailableError } from '../../port.ts';
 import { commitAlone, untilAnswered } from '../own-transaction.ts';
 import type { Committed, OwnTransactionContext } from '../own-transaction.ts';
@@ -9,6 +10,7 @@ import { CLAIM_SETTINGS, claimEvents } from './claim-events.ts';
 import type { ClaimEventRow } from './claim-events.ts';
 import type { EventHints } from './event-hints.ts';
 import { relayStatementsFor } from './relay-statements.ts';
+import type { Gone } from './relay-statements.ts';
 
 export interface OutboxStoreOptions extends OwnTransactionContext {
   readonly schema: string;
@@ -20,6 +22,10 @@ export interface OutboxStoreOptions extends OwnTransactionContext {
 
 /** Of events that are published again if a crash of Postgres forgets it: no commit waits for the disk behind it. */
 const UNSYNCED = `select pg_catalog.set_config('synchronous_commit', 'off', true)`;
+
+const FIRST_WAIT_MS = 50;
+/** As many dead letters are removed in one transaction. */
+const DISCARDED_AT_ONCE = 1000;
 
 export function outboxStore(options: OutboxStoreOptions): OutboxStore {
   const { schema, namespace, claimTimeout, probeTimeout } = options;
@@ -40,6 +46,24 @@ export function outboxStore(options: OutboxStoreOptions): OutboxStore {
     return answered(await commitAlone(options, 'either', given, options.transactionTimeout));
   }
 
+  /**
+   * Gives back what a claim took that got no answer: nobody is going to publish it, and were it left until its lease
+   * is over, it would count as the death of a relay. The connection was cut before, so that no more of the claim is
+   * sent; but Postgres may still be at work on what it has, and finish when this has found nothing. So finding nothing
+   * does not end it, before the lease is over that such a claim would give. What comes even later costs that lease.
+   */
+  async function takeBack({ token, leaseMs }: EventClaim): Promise<void> {
+    const deadline = performance.now() + leaseMs;
+    const statement = statements.takeBack(token, leaseMs);
+    for (let waitMs = FIRST_WAIT_MS; ; waitMs *= 2) {
+      const committed = await commitAlone(options, 'either', [UNSYNCED, statement], claimTimeout);
+      if (committed.kind === 'committed' && committed.results[1]!.rowCount !== 0) return;
+      const remainingMs = deadline - performance.now();
+      if (remainingMs <= 0) return;
+      await sleep(Math.min(waitMs, remainingMs), undefined, { ref: false });
+    }
+  }
+
   return {
     async claimEvents(claim) {
       const statement = claimEvents(schema, namespace, claim);
@@ -49,6 +73,7 @@ export function outboxStore(options: OutboxStoreOptions): OutboxStore {
         [CLAIM_SETTINGS, statement],
         options.transactionTimeout,
       );
+      if (committed.kind === 'unanswered') void takeBack(claim);
       const { results, askedMs } = answered(committed);
       return claimedEvents(results[1]!.rows as unknown as ClaimEventRow[], askedMs);
     },
@@ -94,7 +119,16 @@ export function outboxStore(options: OutboxStoreOptions): OutboxStore {
 
     async discardEvents(filter) {
       if ('ids' in filter && filter.ids.length === 0) return 0;
-      return (await once([statements.discard(filter), statements.wakeFirst])).results[0]!.rowCount ?? 0;
+      let count = 0;
+      for (let after = '0'; ;) {
+        const { rows } = (await once([statements.placesOfDead(filter, after, DISCARDED_AT_ONCE)]))
+          .results[0]!;
+        if (rows.length === 0) return count;
+        const gone = rows.map((row) => goneOf(row as unknown as PlaceRow));
+        const { results } = await insist([statements.discard(gone), statements.wakeNext(gone)]);
+        count += results[0]!.rowCount ?? 0;
+        after = gone.at(-1)!.position;
+      }
     },
 
     watchEvents: (listener, remote) => options.hints.watch(listener, remote),
@@ -122,15 +156,26 @@ function answered(committed: Committed): Answered {
 }
 
 function claimedEvents(rows: readonly ClaimEventRow[], askedMs: number): ClaimedEvents {
+  const done = rows.find(({ kind }) => kind === 'done');
   return {
     events: rows.filter(({ kind }) => kind === 'claimed').map((row) => storedEventOf(row as StoredEventRow)),
     buried: rows
       .filter(({ kind }) => kind === 'buried')
       .map(({ event_id: eventId, topic, count }) => ({ eventId: eventId!, topic: topic!, crashes: count! })),
     parked: rows.find(({ kind }) => kind === 'parked')?.count ?? 0,
-    doneMs: rows.find(({ kind }) => kind === 'done')?.done_ms ?? undefined,
+    cutShort: done?.count === 1,
+    doneMs: done?.done_ms ?? undefined,
     askedMs,
   };
+}
+
+interface PlaceRow {
+  readonly position: string;
+  readonly ordering_key: string | null;
+}
+
+function goneOf({ position, ordering_key: key }: PlaceRow): Gone {
+  return { position, orderingKey: key ?? undefined };
 }
 
 interface StoredEventRow {

@@ -7,7 +7,7 @@ import { literal } from '../sql-literal.ts';
 const NOW = '(select pg_catalog.clock_timestamp())';
 
 /** An event that has gone, and in whose wake another may stand. */
-type Gone = Pick<StoredEvent, 'position' | 'orderingKey'>;
+export type Gone = Pick<StoredEvent, 'position' | 'orderingKey'>;
 
 export function relayStatementsFor(schemaName: string, namespace: string) {
   const outbox = `${quoteIdentifier(schemaName)}.outbox`;
@@ -54,16 +54,25 @@ export function relayStatementsFor(schemaName: string, namespace: string) {
     release: (token: string, events: readonly StoredEvent[]): string =>
       `update ${outbox} as o set started = o.started - 1, ${ready} where ${heldBy(token, positionsOf(events))}`,
 
-    /** After the removal, with a snapshot of its own: a claim that parks what comes next may have held that up. */
+    /** All that a claim took of which nobody has heard: where they stand is not known. */
+    takeBack: (token: string, leaseMs: number): string =>
+      `update ${outbox} as o set started = o.started - 1, ${ready}
+      where ${own('o')} and o.claim = ${literal(token)}::uuid
+        and o.available_at > ${NOW} and o.available_at <= ${NOW} + ${literal(leaseMs)} * interval '1 millisecond'`,
+
+    /**
+     * After the removal, with a snapshot of its own: a claim that parks what comes next may have held that up. From
+     * behind the first that has gone: one that was committed late may stand between it and the last.
+     */
     wakeNext: (gone: readonly Gone[]): string | undefined => {
-      const last = new Map<string, bigint>();
+      const first = new Map<string, bigint>();
       for (const { orderingKey, position } of gone) {
         if (orderingKey === undefined) continue;
-        const before = last.get(orderingKey);
-        if (before === undefined || before < BigInt(position)) last.set(orderingKey, BigInt(position));
+        const before = first.get(orderingKey);
+        if (before === undefined || before > BigInt(position)) first.set(orderingKey, BigInt(position));
       }
-      if (last.size === 0) return undefined;
-      const keys = [...last].map(
+      if (first.size === 0) return undefined;
+      const keys = [...first].map(
         ([key, position]) => `(${literal(key)}, ${literal(String(position))}::bigint)`,
       );
       return `update ${outbox} as o set available_at = ${NOW}
@@ -99,14 +108,12 @@ export function relayStatementsFor(schemaName: string, namespace: string) {
     redrive: (filter: DeadLetterFilter): string =>
       `update ${outbox} as o set ${ready}, dead_at = null, started = 0, finished = 0 where ${dead(filter)}`,
 
-    discard: (filter: DeadLetterFilter): string => `delete from ${outbox} as o where ${dead(filter)}`,
+    placesOfDead: (filter: DeadLetterFilter, after: string, limit: number): string =>
+      `select o.position::text as position, o.ordering_key from ${outbox} as o
+      where ${dead(filter)} and o.position > ${literal(after)}::bigint order by o.position limit ${literal(limit)}`,
 
-    /** After `discard`, with a snapshot of its own: those that nothing of their key is in front of any more. */
-    wakeFirst: `update ${outbox} as o set available_at = ${NOW}
-      where ${own('o')} and o.available_at = 'infinity' and o.dead_at is null and not exists (
-        select from ${outbox} as e
-        where ${own('e')} and e.ordering_key = o.ordering_key and e.position < o.position
-      )`,
+    discard: (events: readonly Pick<StoredEvent, 'position'>[]): string =>
+      `delete from ${outbox} as o where ${among(positionsOf(events))} and o.dead_at is not null`,
 
     count: `select
         count(*) filter (where o.available_at <= ${NOW})::integer as ready,

@@ -14,7 +14,16 @@ export interface InboxStoreOptions extends OwnTransactionContext {
   readonly transactionTimeout: number;
 }
 
-export function inboxStore(options: InboxStoreOptions): InboxStore {
+export interface PostgresInbox extends InboxStore {
+  /**
+   * Removes what was noted of messages that have not come for `ttlMs`, and are not dead: at most `batchSize`.
+   *
+   * @throws StoreUnavailableError
+   */
+  sweep(batchSize: number, ttlMs: number): Promise<number>;
+}
+
+export function inboxStore(options: InboxStoreOptions): PostgresInbox {
   const { schema, namespace, claimTimeout, probeTimeout, transactionTimeout } = options;
   const statements = inboxStatementsFor(schema, namespace);
 
@@ -38,11 +47,11 @@ export function inboxStore(options: InboxStoreOptions): InboxStore {
       await insist(statements.giveBack(identity));
     },
     fail: async (message, failure) => countsOf(await insist(statements.fail(message, failure))),
-    async forgetIn(tx, identity) {
-      await tx.query(statements.forget(identity));
+    async forget(message) {
+      return (await insist(statements.forget(message))).results[0]!.rowCount === 1;
     },
-    async forget(identity) {
-      await insist(statements.forget(identity));
+    async sweep(batchSize, ttlMs) {
+      return (await once(statements.sweep(ttlMs, batchSize))).results[0]!.rowCount ?? 0;
     },
     async dead({ filter, after, limit }) {
       if ('identities' in filter && filter.identities.length === 0) return [];

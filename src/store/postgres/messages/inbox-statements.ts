@@ -1,5 +1,6 @@
 /** What consumers and operators ask of the messages that could not be handled, with the schema filled in once. */
 
+import { hash } from 'node:crypto';
 import type { DeadMessageFilter, FailingMessage, MessageFailure } from '../../inbox-port.ts';
 import { quoteIdentifier } from '../quote-identifier.ts';
 import { literal } from '../sql-literal.ts';
@@ -58,7 +59,19 @@ export function inboxStatementsFor(schemaName: string, namespace: string) {
         dead_at = case when f.finished + 1 >= ${literal(maxFailures)} then coalesce(f.dead_at, ${NOW}) else f.dead_at end
       ${counts}`,
 
-    forget: (identity: Buffer): string => `delete from ${failure} as f where ${one(identity)}`,
+    /** Of messages that never came again, though they were to: their queue was purged, or their broker has lost them. */
+    sweep: (ttlMs: number, batchSize: number): string =>
+      `with due as (
+        select f.identity from ${failure} as f
+        where f.namespace = ${literal(namespace)} and f.dead_at is null
+          and f.last_at < ${NOW} - ${literal(ttlMs)}::bigint * interval '1 millisecond'
+        order by f.last_at limit ${literal(batchSize)} for update skip locked
+      )
+      delete from ${failure} as f using due where f.identity = due.identity`,
+
+    forget: ({ identity, body }: FailingMessage): string =>
+      `delete from ${failure} as f where ${one(identity)}
+        and (f.dead_at is null or pg_catalog.sha256(f.message) = ${literal(hash('sha256', body, 'buffer'))})`,
 
     dead: (filter: DeadMessageFilter, after: string | undefined, limit: number): string =>
       `select f.position::text as position, pg_catalog.encode(f.identity, 'hex') as identity, f.consumer, f.message_id,

@@ -39,7 +39,13 @@ import type { ErrorCode, Transaction } from 'graphql-idempotency';
 import { migrate } from 'graphql-idempotency/migrate';
 import { VerificationError, verifyIdempotency } from 'graphql-idempotency/testing';
 import type { Finding, VerificationReport } from 'graphql-idempotency/testing';
+import { consumeRedisStream, redisStreamsPublisher } from 'graphql-idempotency/redis-streams';
+import { consumeJetStream, jetStreamPublisher } from 'graphql-idempotency/nats';
+import { consumeRabbitQueue, rabbitMqPublisher } from 'graphql-idempotency/rabbitmq';
+import { eachKafkaMessage, kafkaPublisher } from 'graphql-idempotency/kafka';
 
+export const brokers = [redisStreamsPublisher, consumeRedisStream, jetStreamPublisher, consumeJetStream,
+  rabbitMqPublisher, consumeRabbitQueue, kafkaPublisher, eachKafkaMessage];
 interface Context { user: { id: string } }
 const idempotency = createIdempotency<Context>({ scope: (context) => context.user.id, ttl: 'PT48H', poolSize: 20 });
 const server = new ApolloServer<Context>({
@@ -136,6 +142,10 @@ try {
     ],
     folder,
   );
+  for (const entry of ['redis-streams', 'nats', 'rabbitmq', 'kafka']) {
+    const broker = `import 'graphql-idempotency/${entry}';`;
+    run(process.execPath, ['--input-type=module', '-e', broker], folder);
+  }
   run(
     process.execPath,
     [

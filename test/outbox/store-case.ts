@@ -7,6 +7,7 @@ import type { ClaimedEvents, EventClaim, OutboxStore, StoredEvent } from '../../
 import { Ambient } from '../../src/store/postgres/ambient/ambient.ts';
 import { claimEvents } from '../../src/store/postgres/events/claim-events.ts';
 import { postgresStore } from '../../src/store/postgres/postgres-store.ts';
+import type { PostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { connect } from '../store/postgres/connection.ts';
 
 export const SCHEMA = 'graphql_idempotency';
@@ -56,9 +57,9 @@ export const topicsOf = ({ events }: { readonly events: readonly StoredEvent[] }
 
 const NOTHING = { published: [], failed: [], released: [] };
 
-/** A store of its own, closed when the test ends. */
-export function openStore(url: string): OutboxStore {
-  const postgres = postgresStore({
+/** A store of its own, which its caller closes. */
+export function postgresOn(url: string, { outboxNotify = false } = {}): PostgresStore {
+  return postgresStore({
     ambient: new Ambient(),
     source: { config: { connectionString: url }, single: false },
     settings: {
@@ -74,7 +75,7 @@ export function openStore(url: string): OutboxStore {
       probeTimeout: 10_000,
       lockTimeout: 4000,
       preparedStatements: true,
-      outboxNotify: false,
+      outboxNotify,
       inboxTtl: 604_800_000,
     },
     connectionCheckMs: 0,
@@ -82,6 +83,11 @@ export function openStore(url: string): OutboxStore {
     onClock: () => undefined,
     onInspection: () => undefined,
   });
+}
+
+/** A store of its own, closed when the test ends. */
+export function openStore(url: string): OutboxStore {
+  const postgres = postgresOn(url);
   onTestFinished(() => postgres.close());
   return postgres.outbox;
 }

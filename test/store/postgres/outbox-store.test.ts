@@ -10,10 +10,9 @@ import type {
   OutboxStore,
   StoredEvent,
 } from '../../../src/store/outbox-port.ts';
-import { Ambient } from '../../../src/store/postgres/ambient/ambient.ts';
 import { claimEvents } from '../../../src/store/postgres/events/claim-events.ts';
 import type { PostgresStore } from '../../../src/store/postgres/postgres-store.ts';
-import { postgresStore } from '../../../src/store/postgres/postgres-store.ts';
+import { postgresOn } from '../../outbox/store-case.ts';
 import { createDatabase } from '../../support/database.ts';
 import { eventually } from '../../support/signal.ts';
 import { connect } from './connection.ts';
@@ -25,36 +24,9 @@ let store: OutboxStore;
 let client: Client;
 let url: string;
 
-function open(outboxNotify: boolean): PostgresStore {
-  return postgresStore({
-    ambient: new Ambient(),
-    source: { config: { connectionString: url }, single: false },
-    settings: {
-      schema: SCHEMA,
-      namespace: '',
-      poolSize: 3,
-      reservedPoolSize: 2,
-      poolQueueSize: 10,
-      acquireTimeout: 5000,
-      claimTimeout: 10_000,
-      transactionTimeout: 10_000,
-      commitTimeout: 5000,
-      probeTimeout: 10_000,
-      lockTimeout: 4000,
-      preparedStatements: true,
-      outboxNotify,
-      inboxTtl: 604_800_000,
-    },
-    connectionCheckMs: 0,
-    serverTimeouts: true,
-    onClock: () => undefined,
-    onInspection: () => undefined,
-  });
-}
-
 beforeAll(async () => {
   ({ url } = await createDatabase({ migrated: true }));
-  postgres = open(false);
+  postgres = postgresOn(url);
   store = postgres.outbox;
   return () => postgres.close();
 });
@@ -314,7 +286,7 @@ describe('a hint that there may be something to claim', () => {
   });
 
   test('comes from another process that says so, and can be ended', async () => {
-    const other = open(true);
+    const other = postgresOn(url, { outboxNotify: true });
     onTestFinished(() => other.close());
     const { heard } = watch(true);
     const local = watch(false);
@@ -346,12 +318,12 @@ describe('a hint that there may be something to claim', () => {
   test('is not sent to others unless that is wanted', async () => {
     const { heard } = watch(true);
     await eventually(() => heard() > 0);
-    const other = open(false);
+    const other = postgresOn(url);
     onTestFinished(() => other.close());
     const before = heard();
     await attempt(other, 'commitUnrecorded');
     // What would have come before this one.
-    const telling = open(true);
+    const telling = postgresOn(url, { outboxNotify: true });
     onTestFinished(() => telling.close());
     await attempt(telling, 'commitUnrecorded');
     await eventually(() => heard() > before);

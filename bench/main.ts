@@ -201,7 +201,9 @@ function report(rates: ReadonlyMap<string, readonly number[]>, relay: number | u
   );
   console.log('| request | requests/s | ratio | of |\n|---|---|---|---|');
   for (const { name, about } of variants) {
-    console.log(`| ${about} | ${Math.round(median(name))} | ${ratio(name).toFixed(2)} | ${base(name)} |`);
+    console.log(
+      `| ${about} | ${Math.round(median(name))} | ${Number.isNaN(ratio(name)) ? '–' : ratio(name).toFixed(2)} | ${base(name)} |`,
+    );
   }
   if (options.json !== undefined) {
     const measured = variants.map(({ name }) => name).filter((name) => name !== base(name));

@@ -17,7 +17,8 @@ import { lockExample } from './examples/lock.mjs';
 import { packLibrary, packManifest } from './examples/pack.mjs';
 import { prepareExample } from './examples/prepare.mjs';
 import { twoAtATime } from './examples/run.mjs';
-import { ensureInstalled, ensureRedis } from './install.mjs';
+import { ensureRedis } from './install-program.mjs';
+import { ensureInstalled } from './install.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values: options } = parseArgs({

@@ -18,7 +18,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ensureInstalled, ensureRedis } from './install.mjs';
+import { ensureRedis } from './install-program.mjs';
+import { ensureInstalled } from './install.mjs';
 import { applyEdit, mutations } from './mutations.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

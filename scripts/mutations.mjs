@@ -497,6 +497,42 @@ export const mutations = [
     test: lostClaims,
     red: 'a claim that Postgres finishes after somebody has looked for it is given back, too',
   },
+  {
+    name: 'inbox: a message has the identity of a client’s key',
+    edits: [
+      {
+        file: 'src/key/identity.ts',
+        find: "const INBOX_TAG = Buffer.from('graphql-idempotency/inbox\\0', 'latin1');",
+        replace: 'const INBOX_TAG = IDENTITY_TAG;',
+      },
+    ],
+    test: 'test/inbox/once.test.ts',
+    red: 'no client’s key is a message’s, and no message’s id a client’s key',
+  },
+  {
+    name: 'inbox: that another consumer is at it counts as a failure',
+    edits: [
+      {
+        file: 'src/inbox/judge-failure.ts',
+        find: "      return 'transient';\n    case 'IDEMPOTENCY_OUTCOME_UNKNOWN':",
+        replace: "      return 'failed';\n    case 'IDEMPOTENCY_OUTCOME_UNKNOWN':",
+      },
+    ],
+    test: 'test/inbox/once.test.ts',
+    red: 'of two copies at the same instant one is handled, and the other comes again, which is no failure',
+  },
+  {
+    name: 'inbox: what is handled keeps its failures',
+    edits: [
+      {
+        file: 'schema/postgres/0004_inbox.sql',
+        find: "starts_with(new.coordinate, 'inbox.'))",
+        replace: "starts_with(new.coordinate, 'outbox.'))",
+      },
+    ],
+    test: 'test/inbox/failures.test.ts',
+    red: 'one that is handled in the end leaves nothing behind',
+  },
 ];
 
 /**

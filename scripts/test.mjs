@@ -2,7 +2,8 @@
 /** Runs the tests, installing first what they need. Arguments go to vitest; the last line says how many passed. */
 
 import { fileURLToPath } from 'node:url';
-import { ensureInstalled, ensureRedis } from './install.mjs';
+import { ensureRedis } from './install-program.mjs';
+import { ensureInstalled } from './install.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

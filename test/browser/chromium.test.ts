@@ -3,7 +3,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ensureChromium } from '../../scripts/install.mjs';
+import { ensureChromium } from '../../scripts/install-program.mjs';
 import { removeFolder, temporaryFolder } from '../support/janitor.ts';
 
 let folder: string;

@@ -1,7 +1,7 @@
 /** Has Chromium on this machine before the first test file, and tells all of them where it is. */
 
 import type { TestProject } from 'vitest/node';
-import { ensureChromium } from '../../scripts/install.mjs';
+import { ensureChromium } from '../../scripts/install-program.mjs';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -6,7 +6,7 @@
 import { delimiter, dirname } from 'node:path';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
-import { ensureRedis } from '../../scripts/install.mjs';
+import { ensureRedis } from '../../scripts/install-program.mjs';
 import { startChild } from '../support/child.ts';
 import { createDatabase, redisPrefix, redisUrl } from '../support/database.ts';
 import { within } from '../support/signal.ts';

@@ -69,7 +69,7 @@ describe('a machine without redis-server', () => {
   it('is told how to get it, where nothing may be installed', () => {
     const script = `
       process.getuid = () => 1000;
-      const { ensureRedis } = await import(${JSON.stringify(new URL('../../scripts/install.mjs', import.meta.url).href)});
+      const { ensureRedis } = await import(${JSON.stringify(new URL('../../scripts/install-program.mjs', import.meta.url).href)});
       await ensureRedis({ folders: ['/nowhere'] }).catch((error) => console.log(error.message));`;
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       encoding: 'utf8',

@@ -5,7 +5,7 @@
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { ensureKcat } from '../../scripts/install.mjs';
+import { ensureKcat } from '../../scripts/install-program.mjs';
 import { type ServerProcess, startServerProcess } from './server-process.ts';
 
 /** A Kafka cluster of the test's own. */

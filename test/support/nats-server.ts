@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureNats } from '../../scripts/install.mjs';
+import { ensureNats } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
 import { removeFolder, temporaryFolder } from './janitor.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ensureRabbitMq } from '../../scripts/install.mjs';
+import { ensureRabbitMq } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
 import { removeFolder, temporaryFolder } from './janitor.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';

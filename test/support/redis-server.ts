@@ -1,6 +1,6 @@
 /** A private Redis for tests that freeze, kill, flush or fill one. */
 
-import { ensureRedis } from '../../scripts/install.mjs';
+import { ensureRedis } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
 import { removeFolder, temporaryFolder } from './janitor.ts';
 import { type ServerProcess, startServerProcess } from './server-process.ts';

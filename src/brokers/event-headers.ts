@@ -30,7 +30,13 @@ export interface EventParticulars {
 /** Reads what `eventHeaders` wrote. What others wrote may have none of it. */
 export function readEventHeaders(all: Readonly<Record<string, string>>): EventParticulars {
   const { [EVENT_ID]: messageId, [EVENT_TOPIC]: topic, [EVENT_KEY]: key, ...headers } = all;
-  return { messageId, topic, key: key === undefined ? undefined : decoded(key), headers };
+  // Empty ones are none: no message could be told from another by them.
+  return {
+    messageId: messageId || undefined,
+    topic: topic || undefined,
+    key: key ? decoded(key) : undefined,
+    headers,
+  };
 }
 
 /** As it is, where it is not percent-encoded: then it is not ours. */

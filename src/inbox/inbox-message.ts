@@ -13,7 +13,7 @@ import type { Transaction } from '../store/port.ts';
 export interface InboxMessage {
   /** Who handles it: 1 to 200 characters, the same in every process that does. Each consumer handles a message once. */
   readonly consumer: string;
-  /** What makes its deliveries the same: the event's id, 1 to 1,000 characters. */
+  /** What makes its deliveries the same: the event's id. Not empty. */
   readonly messageId: string;
   /** What it says: a `Buffer`, or plain data. The same id with another payload is a dead letter at once. */
   readonly payload: unknown;
@@ -69,8 +69,8 @@ export interface ReadMessage {
   readonly ttlMs: number;
 }
 
-/** An object, so that none can be forgotten. */
-const known: Record<keyof InboxMessage, true> = {
+/** The names of all that a message may say of itself: an object, so that none can be forgotten. */
+export const inboxMessageNames: Readonly<Record<keyof InboxMessage, true>> = {
   consumer: true,
   messageId: true,
   payload: true,
@@ -86,7 +86,6 @@ const known: Record<keyof InboxMessage, true> = {
 };
 
 const MAX_CONSUMER_LENGTH = 200;
-const MAX_ID_LENGTH = 1000;
 
 /**
  * Returns the message as it is at this moment.
@@ -107,11 +106,9 @@ export function readMessage(message: InboxMessage, run: unknown, options: ReadOp
       `expects text of 1 to ${MAX_CONSUMER_LENGTH} characters, without NUL and lone surrogates`,
     );
   }
-  if (typeof messageId !== 'string' || messageId === '' || messageId.length > MAX_ID_LENGTH) {
-    throw wrong(
-      'messageId',
-      `expects text of 1 to ${MAX_ID_LENGTH} characters: without an id, nothing tells a repetition`,
-    );
+  // However long it is: what a broker delivers must be handled or put aside, and not come again for ever.
+  if (typeof messageId !== 'string' || messageId === '') {
+    throw wrong('messageId', 'expects text that is not empty: without an id, nothing tells a repetition');
   }
   if (typeof run !== 'function')
     throw new TypeError('inbox.process() expects a function as its second argument.');
@@ -142,9 +139,9 @@ export function readMessage(message: InboxMessage, run: unknown, options: ReadOp
 }
 
 function refuseUnknown(given: readonly string[]): void {
-  const unknown = given.find((one) => !(one in known));
+  const unknown = given.find((one) => !Object.hasOwn(inboxMessageNames, one));
   if (unknown === undefined) return;
-  const names = Object.keys(known);
+  const names = Object.keys(inboxMessageNames);
   const meant = nearestName(unknown, names);
   const hint = meant === undefined ? ` It has ${names.join(', ')}.` : ` Did you mean \`${meant}\`?`;
   throw new TypeError(`inbox.process() has no option \`${unknown}\`.${hint}`);

@@ -188,9 +188,11 @@ function guardedCall({ settings }: ProcessContext, message: ReadMessage, identit
   });
 }
 
+const MAX_SHOWN_LENGTH = 1000;
+
 /** For reading only: what it was exactly is in the body. */
 function storable(text: string): string {
-  return Buffer.from(text).toString().replaceAll('\u0000', '\ufffd');
+  return Buffer.from(text.slice(0, MAX_SHOWN_LENGTH)).toString().replaceAll('\u0000', '\ufffd');
 }
 
 /** What is noted of a message must not decide about it: where the store is down, its error is the delivery's. */

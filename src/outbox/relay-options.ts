@@ -81,13 +81,16 @@ const numbers = {
 
 type NumberName = keyof typeof numbers;
 
-/** An object, so that none can be forgotten. */
-const others: Record<Exclude<keyof RelayOptions, NumberName>, true> = {
-  publish: true,
-  publisher: true,
-  topics: true,
-  notify: true,
-  onError: true,
+/** The names of all options, with the defaults of those that are numbers. */
+export const relayOptionDefaults: Readonly<Record<keyof RelayOptions, number | undefined>> = {
+  publish: undefined,
+  publisher: undefined,
+  topics: undefined,
+  notify: undefined,
+  onError: undefined,
+  ...(Object.fromEntries(
+    Object.entries(numbers).map(([name, { default: usual }]) => [name, usual]),
+  ) as Record<NumberName, number>),
 };
 
 /** The options, checked, with their defaults. */
@@ -142,7 +145,7 @@ function readNumber(name: NumberName, value: unknown): number {
 }
 
 function refuseUnknown(given: readonly string[]): void {
-  const known = [...Object.keys(numbers), ...Object.keys(others)];
+  const known = Object.keys(relayOptionDefaults);
   const unknown = given.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const meant = nearestName(unknown, known);

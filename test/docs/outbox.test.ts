@@ -9,7 +9,9 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createDatabase, redisUrl } from '../support/database.ts';
 import { startRedis } from '../support/redis-server.ts';
-import { codeBlocks } from './documents.ts';
+import { inboxMessageNames } from '../../src/inbox/inbox-message.ts';
+import { relayOptionDefaults } from '../../src/outbox/relay-options.ts';
+import { codeBlocks, readDocument, tableAfter } from './documents.ts';
 import { writeModules } from './modules.ts';
 import type { Context, world as preludeWorld } from './prelude.ts';
 import { mailer, queue } from './workers.ts';
@@ -82,6 +84,22 @@ async function resolve(
   const topics = (await owner.query('select topic from graphql_idempotency.outbox order by position')).rows;
   return { value: data!['run'], topics: topics.map(({ topic }: { topic: string }) => topic) };
 }
+
+test('the table of a relay’s options has each of them, with its default', () => {
+  const rows = tableAfter(readDocument('docs/outbox.md'), ['option', 'default', 'meaning']);
+  const names = rows.map(([name]) => name!.replaceAll('`', ''));
+  expect(names.toSorted()).toEqual(Object.keys(relayOptionDefaults).toSorted());
+  for (const [name, usual] of rows) {
+    const number = relayOptionDefaults[name!.replaceAll('`', '') as keyof typeof relayOptionDefaults];
+    if (number !== undefined) expect(usual, name).toBe(number.toLocaleString('en-US'));
+  }
+});
+
+test('the table of a message has all that it may say of itself', () => {
+  const rows = tableAfter(readDocument('docs/inbox.md'), ['property', 'default', 'meaning']);
+  const names = rows.flatMap(([name]) => name!.replaceAll('`', '').split(', '));
+  expect(names.toSorted()).toEqual(Object.keys(inboxMessageNames).toSorted());
+});
 
 test('outbox-charge.ts: a charge adds its event, and a retry adds none', async () => {
   const { charge } = await modules.load<{ charge: Resolver }>('outbox-charge.ts');

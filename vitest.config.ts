@@ -8,6 +8,8 @@ const source = (path: string): string => fileURLToPath(new URL(`./src/${path}`, 
 /** Those that start dozens of processes, or weather storms, and take minutes: vitest.long.config.ts. */
 export const long = [
   'test/faults/lease/**/*.test.ts',
+  'test/faults/postgres/lease-*.test.ts',
+  'test/{faults/postgres,guard/direct,inbox,outbox,store/runner}/{process-killed,killed}.test.ts',
   'test/faults/outbox/**/*.long.test.ts',
   'test/examples/*.test.ts',
   'test/storm/**/*.test.ts',

@@ -15,6 +15,7 @@ create table :"schema".inbox_failure (
   finished integer not null,
   codec_version smallint not null,
   identity :"schema".sha256 not null,
+  fingerprint :"schema".sha256,
   namespace text not null,
   consumer text not null,
   message_id text not null,
@@ -30,6 +31,7 @@ comment on column :"schema".inbox_failure.dead_at is 'Since when it is a dead le
 comment on column :"schema".inbox_failure.started is 'How often handling it was begun, as far as that was noted.';
 comment on column :"schema".inbox_failure.finished is 'How often that ended with an error. Those that never ended took their consumer with them.';
 comment on column :"schema".inbox_failure.identity is 'The hash of namespace, consumer and message id: the primary key of its record, once it has one.';
+comment on column :"schema".inbox_failure.fingerprint is 'SHA-256 over the payload, by which messages that share an id are told apart; null where it has none.';
 comment on column :"schema".inbox_failure.namespace is 'Whose consumer this is, among services that share the schema.';
 comment on column :"schema".inbox_failure.message is 'Topic, key, headers and payload, encoded like a result.';
 
@@ -48,7 +50,9 @@ language plpgsql
 volatile
 as $function$
 begin
-  delete from {schema}.inbox_failure as f where f.identity = new.identity;
+  -- Not the dead letter of another message that shares the id: nobody has handled that one.
+  delete from {schema}.inbox_failure as f
+  where f.identity = new.identity and (f.dead_at is null or f.fingerprint = new.fingerprint);
   return null;
 end
 $function$

@@ -4,6 +4,7 @@ import type { Logger } from '../config/logger.ts';
 import type { Settings } from '../config/settings.ts';
 import { FinalError } from '../errors/final-error.ts';
 import { FINGERPRINT_VERSION } from '../fingerprint/fingerprint.ts';
+import type { Fingerprint } from '../fingerprint/fingerprint.ts';
 import { payloadFingerprint } from '../fingerprint/payload-fingerprint.ts';
 import type { Answer } from '../guard/answer.ts';
 import type { GuardedCall } from '../guard/call.ts';
@@ -51,8 +52,10 @@ export async function processMessage(
   const { consumer, messageId } = message;
   const { namespace } = context.settings;
   const identity = inboxIdentityOf({ namespace, consumer, messageId });
+  const fingerprint = fingerprintOf(context, message);
   const failing: FailingMessage = {
     identity,
+    fingerprint,
     consumer,
     messageId: storable(messageId),
     codecVersion: CODEC_VERSION,
@@ -67,7 +70,7 @@ export async function processMessage(
   const { handler, thrown } = handlerOf(message, run);
   let answer: Answer;
   try {
-    const call = guardedCall(context, message, identity);
+    const call = guardedCall(context, message, identity, fingerprint);
     // Called inside another attempt, it is still an attempt of its own.
     answer = await context.outside(() => context.guard.pass(call, { ...unattended, run: handler }));
   } catch (error) {
@@ -172,9 +175,14 @@ function handlerOf(
 }
 
 /** Computed before anything runs or waits, and never changed after. */
-function guardedCall({ settings }: ProcessContext, message: ReadMessage, identity: Identity): GuardedCall {
-  const { name, consumer, messageId, payload, rule, ttlMs } = message;
-  const limits = { ...settings, maxPayloadBytes: MAX_PAYLOAD_BYTES };
+function guardedCall(
+  context: ProcessContext,
+  message: ReadMessage,
+  identity: Identity,
+  fingerprint: Fingerprint | undefined,
+): GuardedCall {
+  const { settings } = context;
+  const { name, consumer, messageId, rule, ttlMs } = message;
   return Object.freeze({
     coordinate: name,
     rule,
@@ -182,10 +190,23 @@ function guardedCall({ settings }: ProcessContext, message: ReadMessage, identit
     key: messageId as Key,
     identity,
     scopeHash: consumerHashOf(settings.namespace, consumer),
-    fingerprint: payloadFingerprint(name, payload, limits),
+    fingerprint: fingerprint ?? fingerprinted(context, message),
     fingerprintVersion: FINGERPRINT_VERSION,
     ttlMs,
   });
+}
+
+function fingerprinted({ settings }: ProcessContext, { name, payload }: ReadMessage): Fingerprint {
+  return payloadFingerprint(name, payload, { ...settings, maxPayloadBytes: MAX_PAYLOAD_BYTES });
+}
+
+/** `undefined` for what has none: the call says why. */
+function fingerprintOf(context: ProcessContext, message: ReadMessage): Fingerprint | undefined {
+  try {
+    return fingerprinted(context, message);
+  } catch {
+    return undefined;
+  }
 }
 
 const MAX_SHOWN_LENGTH = 1000;

@@ -10,6 +10,8 @@
 export interface FailingMessage {
   /** The primary key of its record, once it has one. */
   readonly identity: Buffer;
+  /** Of its payload, which tells it from others that share its id; `undefined` where there is none. */
+  readonly fingerprint: Buffer | undefined;
   readonly consumer: string;
   readonly messageId: string;
   readonly codecVersion: number;
@@ -39,7 +41,7 @@ export type DeadMessageFilter =
   | { readonly identities: readonly Buffer[] }
   | { readonly consumer: string | undefined };
 
-export interface DeadMessageRow extends FailingMessage {
+export interface DeadMessageRow extends Omit<FailingMessage, 'fingerprint'> {
   /** A bigint, as text. */
   readonly position: string;
   /** By the store's clock, in milliseconds since 1970. */

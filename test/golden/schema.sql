@@ -42,6 +42,7 @@ inbox_failure.started integer not null
 inbox_failure.finished integer not null
 inbox_failure.codec_version smallint not null
 inbox_failure.identity graphql_idempotency.sha256 not null
+inbox_failure.fingerprint graphql_idempotency.sha256
 inbox_failure.namespace text not null
 inbox_failure.consumer text not null
 inbox_failure.message_id text not null

@@ -5,23 +5,40 @@ import type { DeadMessageFilter, FailingMessage, MessageFailure } from '../../in
 import { quoteIdentifier } from '../quote-identifier.ts';
 import { literal } from '../sql-literal.ts';
 
+const fingerprintOf = (fingerprint: Buffer | undefined): string =>
+  fingerprint === undefined ? 'null' : literal(fingerprint);
+
 const NOW = '(select pg_catalog.clock_timestamp())';
 
 // A statement's return type says more than could be said again.
 // oxlint-disable-next-line typescript/explicit-function-return-type
 export function inboxStatementsFor(schemaName: string, namespace: string) {
   const failure = `${quoteIdentifier(schemaName)}.inbox_failure`;
-  const counts = `returning f.finished as failures, f.started - f.finished as crashes, f.dead_at is not null as is_dead`;
-  const columns = `identity, namespace, consumer, message_id, codec_version, message, started, finished, last_error, dead_at`;
-  const values = ({ identity, consumer, messageId, codecVersion, body }: FailingMessage): string =>
+  /** Where the dead letter is another message of this id, this one is not kept, and has to come again. */
+  const isKept = ({ fingerprint }: FailingMessage): string =>
+    `f.fingerprint is not distinct from ${fingerprintOf(fingerprint)}`;
+  const columns = `identity, fingerprint, namespace, consumer, message_id, codec_version, message, started, finished, last_error, dead_at`;
+  const values = ({
+    identity,
+    fingerprint,
+    consumer,
+    messageId,
+    codecVersion,
+    body,
+  }: FailingMessage): string =>
     [
       literal(identity),
+      fingerprintOf(fingerprint),
       literal(namespace),
       literal(consumer),
       literal(messageId),
       `${literal(codecVersion)}::smallint`,
       literal(body),
     ].join(', ');
+  /** Until it is a dead letter: whose broker was told so must be the one that is kept. */
+  const keepLatest = ['fingerprint', 'codec_version', 'message']
+    .map((name) => `${name} = case when f.dead_at is null then excluded.${name} else f.${name} end`)
+    .join(', ');
   const chosen = (filter: DeadMessageFilter): string => {
     const conditions = [`f.namespace = ${literal(namespace)}`, 'f.dead_at is not null'];
     if ('identities' in filter) {
@@ -41,9 +58,11 @@ export function inboxStatementsFor(schemaName: string, namespace: string) {
         last_error = case when f.started - f.finished >= ${literal(crashLimit)}
           then 'The consumer died ' || (f.started - f.finished) || ' times while handling it.' else f.last_error end,
         dead_at = case when f.started - f.finished >= ${literal(crashLimit)}
-          then coalesce(f.dead_at, ${NOW}) else f.dead_at end
+          then coalesce(f.dead_at, ${NOW}) else f.dead_at end,
+        ${keepLatest}
       returning f.finished as failures, f.started - f.finished as crashes,
-        f.started - f.finished >= ${literal(crashLimit)} and f.dead_at is not null as is_dead`,
+        f.started - f.finished >= ${literal(crashLimit)} and f.dead_at is not null
+          and ${isKept(message)} as is_dead`,
 
     giveBack: (identity: Buffer): string =>
       `update ${failure} as f set started = f.started - 1 where ${one(identity)} and f.started > f.finished`,
@@ -56,8 +75,10 @@ export function inboxStatementsFor(schemaName: string, namespace: string) {
         finished = f.finished + 1,
         last_at = ${NOW},
         last_error = excluded.last_error,
-        dead_at = case when f.finished + 1 >= ${literal(maxFailures)} then coalesce(f.dead_at, ${NOW}) else f.dead_at end
-      ${counts}`,
+        dead_at = case when f.finished + 1 >= ${literal(maxFailures)} then coalesce(f.dead_at, ${NOW}) else f.dead_at end,
+        ${keepLatest}
+      returning f.finished as failures, f.started - f.finished as crashes,
+        f.dead_at is not null and ${isKept(message)} as is_dead`,
 
     /** Of messages that never came again, though they were to: their queue was purged, or their broker has lost them. */
     sweep: (ttlMs: number, batchSize: number): string =>

@@ -11,6 +11,8 @@ export const long = [
   'test/faults/postgres/lease-*.test.ts',
   'test/{faults/postgres,guard/direct,inbox,outbox,store/runner}/{process-killed,killed}.test.ts',
   'test/faults/outbox/**/*.long.test.ts',
+  'test/store/embedded/**/*.test.ts',
+  'test/{docs,inbox,outbox,testing}/embedded.test.ts',
   'test/examples/*.test.ts',
   'test/storm/**/*.test.ts',
   'test/support/install-lock.test.ts',

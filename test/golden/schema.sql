@@ -370,7 +370,9 @@ CREATE OR REPLACE FUNCTION graphql_idempotency.forget_failures()
  LANGUAGE plpgsql
 AS $function$
 begin
-  delete from graphql_idempotency.inbox_failure as f where f.identity = new.identity;
+  -- Not the dead letter of another message that shares the id: nobody has handled that one.
+  delete from graphql_idempotency.inbox_failure as f
+  where f.identity = new.identity and (f.dead_at is null or f.fingerprint = new.fingerprint);
   return null;
 end
 $function$;
@@ -481,6 +483,7 @@ column event_id of table graphql_idempotency.outbox: What consumers know it by: 
 column expires_at of table graphql_idempotency.record: Until when the record replays.
 column fence of table graphql_idempotency.record: Lease mode: the token that every write of an attempt must match.
 column fence of table graphql_idempotency.step: The fence of the attempt that recorded it.
+column fingerprint of table graphql_idempotency.inbox_failure: SHA-256 over the payload, by which messages that share an id are told apart; null where it has none.
 column fingerprint of table graphql_idempotency.record: SHA-256 over the guarded field and its arguments, by the rules of fingerprint_version.
 column finished of table graphql_idempotency.inbox_failure: How often that ended with an error. Those that never ended took their consumer with them.
 column finished of table graphql_idempotency.outbox: How often that ended with an error. Those that never ended took their relay with them.

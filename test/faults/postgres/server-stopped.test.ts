@@ -113,6 +113,7 @@ it('a COMMIT that waits for a synchronous standby that never comes is OUTCOME_UN
   });
   await expectOnePayment(impatient, 'before-nobody', 'executed');
   await configure(`alter system set synchronous_standby_names = 'nobody'`);
+  await untilCommitsWait();
   const reply = await pay(impatient, 'nobody');
   expect([reply.status, reply.code]).toEqual([503, 'IDEMPOTENCY_OUTCOME_UNKNOWN']);
   // It has the lock and is not visible: the retry neither executes nor replays.
@@ -127,6 +128,36 @@ it('a COMMIT that waits for a synchronous standby that never comes is OUTCOME_UN
 
 async function untilServed(key: string): Promise<void> {
   await eventually(async () => /executed|replayed/.test(outcomeOf(await pay(service, key))!));
+}
+
+/** A new configuration reaches a server's processes one by one. */
+async function untilCommitsWait(): Promise<void> {
+  const [writer, watcher] = [0, 1].map(() => new pg.Client({ connectionString: postgres.url })) as [
+    pg.Client,
+    pg.Client,
+  ];
+  await Promise.all([writer.connect(), watcher.connect()]);
+  const { rows } = await writer.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const { pid } = rows[0]!;
+  const waits = async (): Promise<boolean> => {
+    const { rowCount } = await watcher.query(
+      `select from pg_stat_activity where pid = $1 and wait_event = 'SyncRep'`,
+      [pid],
+    );
+    return rowCount === 1;
+  };
+  await eventually(async () => {
+    let committed = false;
+    const commit = writer.query(`select pg_logical_emit_message(true, 'test', 'commits')`);
+    void commit.then(() => (committed = true));
+    await eventually(async () => committed || (await waits()));
+    const waited = !committed;
+    // Only its wait is ended by that.
+    if (waited) await watcher.query('select pg_cancel_backend($1)', [pid]);
+    await commit;
+    return waited;
+  });
+  await Promise.all([writer.end(), watcher.end()]);
 }
 
 async function configure(sql: string): Promise<void> {

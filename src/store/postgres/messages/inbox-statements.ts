@@ -1,6 +1,5 @@
 /** What consumers and operators ask of the messages that could not be handled, with the schema filled in once. */
 
-import { hash } from 'node:crypto';
 import type { DeadMessageFilter, FailingMessage, MessageFailure } from '../../inbox-port.ts';
 import { quoteIdentifier } from '../quote-identifier.ts';
 import { literal } from '../sql-literal.ts';
@@ -90,9 +89,8 @@ export function inboxStatementsFor(schemaName: string, namespace: string) {
       )
       delete from ${failure} as f using due where f.identity = due.identity`,
 
-    forget: ({ identity, body }: FailingMessage): string =>
-      `delete from ${failure} as f where ${one(identity)}
-        and (f.dead_at is null or pg_catalog.sha256(f.message) = ${literal(hash('sha256', body, 'buffer'))})`,
+    forget: (message: FailingMessage): string =>
+      `delete from ${failure} as f where ${one(message.identity)} and (f.dead_at is null or ${isKept(message)})`,
 
     dead: (filter: DeadMessageFilter, after: string | undefined, limit: number): string =>
       `select f.position::text as position, pg_catalog.encode(f.identity, 'hex') as identity, f.consumer, f.message_id,

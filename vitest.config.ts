@@ -15,7 +15,10 @@ export const long = [
   'test/{docs,inbox,outbox,testing}/embedded.test.ts',
   'test/examples/*.test.ts',
   'test/storm/**/*.test.ts',
-  'test/support/install-lock.test.ts',
+  'test/ambient/leaks.test.ts',
+  'test/client/engine/failure-scripts.test.ts',
+  'test/recovery/recover-killed.test.ts',
+  'test/support/{install-lock,servers}.test.ts',
 ];
 
 /** Those that need brokers: vitest.brokers.config.ts. */

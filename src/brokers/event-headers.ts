@@ -6,11 +6,11 @@
 import type { OutboxEvent } from '../outbox/publisher.ts';
 
 export const EVENT_ID = 'event-id';
-export const EVENT_TOPIC = 'event-topic';
+const EVENT_TOPIC = 'event-topic';
 /** Percent-encoded: a key is any text, and a header is not. */
-export const EVENT_KEY = 'event-key';
+const EVENT_KEY = 'event-key';
 /** When the event was added: ISO 8601. */
-export const EVENT_TIME = 'event-time';
+const EVENT_TIME = 'event-time';
 
 /** The event's headers with its particulars. */
 export function eventHeaders({ id, topic, key, headers, createdAt }: OutboxEvent): Record<string, string> {

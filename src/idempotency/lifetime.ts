@@ -62,7 +62,7 @@ export class Lifetime {
     begin: (...begun) => this.#with(({ durable }) => durable.inbox.begin(...begun)),
     giveBack: (identity) => this.#with(({ durable }) => durable.inbox.giveBack(identity)),
     fail: (...failed) => this.#with(({ durable }) => durable.inbox.fail(...failed)),
-    forget: (identity) => this.#with(({ durable }) => durable.inbox.forget(identity)),
+    forget: (message) => this.#with(({ durable }) => durable.inbox.forget(message)),
     dead: (query) => this.#with(({ durable }) => durable.inbox.dead(query)),
     discard: (filter) => this.#with(({ durable }) => durable.inbox.discard(filter)),
   };

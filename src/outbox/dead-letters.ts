@@ -28,7 +28,8 @@ export interface DeadLetterQuery {
 export type DeadLetterChoice = readonly string[] | { readonly topic?: string | undefined };
 
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const POSITION = /^\d{1,19}$/;
+/** Short of the largest bigint, and beyond any position. */
+const POSITION = /^\d{1,18}$/;
 
 /** @throws TypeError for what is no query. */
 export async function listDeadLetters(
@@ -51,8 +52,12 @@ export function filterOf(choice: DeadLetterChoice): DeadLetterFilter {
       return { ids: [...choice] as string[] };
     throw new TypeError('Dead letters are chosen by their ids, which are UUIDs.');
   }
-  const { topic, ...unknown } = choice as { readonly topic?: string | undefined };
-  if (typeof choice === 'object' && choice !== null && Object.keys(unknown).length === 0) return { topic };
+  if (typeof choice === 'object' && choice !== null) {
+    const { topic, ...unknown } = choice as { readonly topic?: string | undefined };
+    // A variable that is not set is not a wish for all of them.
+    const isMeant = 'topic' in choice ? typeof topic === 'string' && topic !== '' : true;
+    if (isMeant && Object.keys(unknown).length === 0) return { topic };
+  }
   throw new TypeError('Dead letters are chosen by a list of ids, or by { topic }, or all by {}.');
 }
 

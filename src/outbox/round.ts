@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText } from '../errors/error-text.ts';
 import type { ClaimedEvents, FinishedEvents, OutboxStore } from '../store/outbox-port.ts';
 import { publish as tell } from '../telemetry/channels.ts';
 import { holdClaim } from './held-claim.ts';
@@ -12,8 +13,6 @@ import type { RelaySettings } from './relay-options.ts';
 import { retryDelayMs } from './retry-delay.ts';
 import type { Search } from './search.ts';
 
-/** Enough of an error to see what it is; brokers' errors may quote the event. */
-const MAX_ERROR_LENGTH = 2000;
 const RETRY_MS = 250;
 
 export interface RoundContext {
@@ -100,7 +99,11 @@ function finishedBy({ settings }: RoundContext, token: string, batch: Batch): Fi
   const failed = batch.failed.map(({ event, error }) => {
     const failures = event.failures + 1;
     const isDead = failures >= settings.maxAttempts;
-    return { event, error: textOf(error), retryInMs: isDead ? undefined : retryDelayMs(failures, settings) };
+    return {
+      event,
+      error: errorText(error),
+      retryInMs: isDead ? undefined : retryDelayMs(failures, settings),
+    };
   });
   return { token, published: batch.published, released: batch.released, failed };
 }
@@ -147,10 +150,4 @@ function tellBatch(
     });
     if (retryInMs === undefined) context.onDead(event, error);
   }
-}
-
-/** Postgres takes no NUL, and JSON no half characters. */
-function textOf(error: Error): string {
-  const text = error.message === '' ? error.name : error.message;
-  return Buffer.from(text.slice(0, MAX_ERROR_LENGTH)).toString().replaceAll('\u0000', '\ufffd');
 }

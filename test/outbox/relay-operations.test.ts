@@ -84,15 +84,21 @@ describe('dead letters', () => {
     expect(relay.published.map(({ id }) => id)).toEqual([alive]);
   });
 
-  test.each([[undefined], [null], ['all'], [['no uuid']], [{ ids: [] }], [{ Topic: 'a' }]])(
-    'nothing is chosen by %j',
-    async (choice) => {
-      await setting.add({});
-      const relay = setting.relay();
-      await expect(relay.redrive(choice as never)).rejects.toThrow(TypeError);
-      await expect(relay.discard(choice as never)).rejects.toThrow(TypeError);
-    },
-  );
+  test.each([
+    { topic: undefined },
+    { topic: '' },
+    [undefined],
+    [null],
+    ['all'],
+    [['no uuid']],
+    [{ ids: [] }],
+    [{ Topic: 'a' }],
+  ])('nothing is chosen by %j', async (choice) => {
+    await setting.add({});
+    const relay = setting.relay();
+    await expect(relay.redrive(choice as never)).rejects.toThrow(TypeError);
+    await expect(relay.discard(choice as never)).rejects.toThrow(TypeError);
+  });
 });
 
 describe('a pause', () => {

@@ -4,24 +4,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureNats } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
-import { removeFolder, temporaryFolder } from './janitor.ts';
-import { type ServerProcess, startServerProcess } from './server-process.ts';
+import { temporaryFolder } from './janitor.ts';
+import { startRestartable } from './restartable-server.ts';
+import type { RestartableServer } from './restartable-server.ts';
+import { startServerProcess } from './server-process.ts';
 
-/** A NATS server of the test's own. */
-export interface NatsServer {
+/** A NATS server of the test's own. Started again, it has its streams. */
+export interface NatsServer extends RestartableServer {
   readonly url: string;
   readonly port: number;
-  /** Stops answering, without closing a connection. */
-  freeze(): void;
-  thaw(): void;
-  /** Ends it with SIGKILL. */
-  kill(): Promise<void>;
-  /** Ends it in order. */
-  stop(): Promise<void>;
-  /** Starts it again on the same port, with its streams. */
-  start(): Promise<void>;
-  /** Ends it for good and deletes its folder. */
-  remove(): Promise<void>;
 }
 
 /**
@@ -34,24 +25,10 @@ export async function startNats(): Promise<NatsServer> {
   const port = await freePort();
   const file = join(folder, 'nats-server.conf');
   await writeFile(file, configuration(port, folder));
-  const launch = (): Promise<ServerProcess> =>
-    startServerProcess({ command, args: ['-c', file], ready: /Server is ready/, endWith: 'SIGKILL' });
-  let server = await launch();
-  return {
-    url: `nats://127.0.0.1:${port}`,
-    port,
-    freeze: () => server.signal('SIGSTOP'),
-    thaw: () => server.signal('SIGCONT'),
-    kill: () => server.end('SIGKILL'),
-    stop: () => server.end('SIGTERM'),
-    start: async () => {
-      server = await launch();
-    },
-    remove: async () => {
-      await server.end('SIGKILL');
-      removeFolder(folder);
-    },
-  };
+  const server = await startRestartable(folder, () =>
+    startServerProcess({ command, args: ['-c', file], ready: /Server is ready/, endWith: 'SIGKILL' }),
+  );
+  return { ...server, url: `nats://127.0.0.1:${port}`, port };
 }
 
 function configuration(port: number, folder: string): string {

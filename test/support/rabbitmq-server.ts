@@ -8,7 +8,10 @@ import { promisify } from 'node:util';
 import { ensureRabbitMq } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
 import { removeFolder, temporaryFolder } from './janitor.ts';
-import { type ServerProcess, startServerProcess } from './server-process.ts';
+import { startRestartable } from './restartable-server.ts';
+import type { RestartableServer } from './restartable-server.ts';
+import { startServerProcess } from './server-process.ts';
+import type { ServerProcess } from './server-process.ts';
 import { eventually } from './signal.ts';
 
 /** Options of `startRabbitMq`. */
@@ -17,23 +20,12 @@ export interface RabbitMqOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** A RabbitMQ server of the test's own. */
-export interface RabbitMqServer {
+/** A RabbitMQ server of the test's own. Started again, it has what it had written. */
+export interface RabbitMqServer extends RestartableServer {
   readonly url: string;
   readonly port: number;
-  /** Stops answering, without closing a connection. */
-  freeze(): void;
-  thaw(): void;
   /** Raises or ends the alarm that memory is short, during which the broker reads from nobody who publishes. */
   alarm(raised: boolean): Promise<void>;
-  /** Ends it with SIGKILL. */
-  kill(): Promise<void>;
-  /** Ends it in order. */
-  stop(): Promise<void>;
-  /** Starts it again on the same port, with what it had written. */
-  start(): Promise<void>;
-  /** Ends it for good and deletes its folder. */
-  remove(): Promise<void>;
 }
 
 const COOKIE = 'of-this-test-alone';
@@ -67,31 +59,26 @@ export async function startRabbitMq({ settings = {} }: RabbitMqOptions = {}): Pr
     });
     return started;
   };
-  const end = async (server: ServerProcess | undefined): Promise<void> => {
-    await Promise.all([server?.end('SIGKILL'), mapper.end('SIGKILL')]);
+  try {
+    const server = await startRestartable(folder, launch);
+    return {
+      ...server,
+      url: `amqp://127.0.0.1:${port}`,
+      port,
+      async alarm(raised) {
+        const call = `vm_memory_monitor set_vm_memory_high_watermark [${raised ? '0.0' : '0.4'}]`;
+        const address = `127.0.0.1:${nodePort}`;
+        await promisify(execFile)('erl_call', ['-c', COOKIE, '-address', address, '-a', call]);
+      },
+      remove: async () => {
+        await Promise.all([server.remove(), mapper.end('SIGKILL')]);
+      },
+    };
+  } catch (error) {
+    await mapper.end('SIGKILL');
     removeFolder(folder);
-  };
-  let server = await launch().catch(async (error: unknown) => {
-    await end(undefined);
     throw error;
-  });
-  return {
-    url: `amqp://127.0.0.1:${port}`,
-    port,
-    freeze: () => server.signal('SIGSTOP'),
-    thaw: () => server.signal('SIGCONT'),
-    async alarm(raised) {
-      const call = `vm_memory_monitor set_vm_memory_high_watermark [${raised ? '0.0' : '0.4'}]`;
-      const address = `127.0.0.1:${nodePort}`;
-      await promisify(execFile)('erl_call', ['-c', COOKIE, '-address', address, '-a', call]);
-    },
-    kill: () => server.end('SIGKILL'),
-    stop: () => server.end('SIGTERM'),
-    start: async () => {
-      server = await launch();
-    },
-    remove: () => end(server),
-  };
+  }
 }
 
 /** Debian puts a script in front, which changes to the user `rabbitmq` and to the folders of the system's own node. */

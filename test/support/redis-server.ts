@@ -2,8 +2,10 @@
 
 import { ensureRedis } from '../../scripts/install-program.mjs';
 import { freePort } from './free-port.ts';
-import { removeFolder, temporaryFolder } from './janitor.ts';
-import { type ServerProcess, startServerProcess } from './server-process.ts';
+import { temporaryFolder } from './janitor.ts';
+import { startRestartable } from './restartable-server.ts';
+import type { RestartableServer } from './restartable-server.ts';
+import { startServerProcess } from './server-process.ts';
 
 /** Options of `startRedis`. */
 export interface RedisOptions {
@@ -11,21 +13,10 @@ export interface RedisOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** A Redis server of the test's own. */
-export interface RedisServer {
+/** A Redis server of the test's own. Started again, it is empty. */
+export interface RedisServer extends RestartableServer {
   readonly url: string;
   readonly port: number;
-  /** Stops answering, without closing a connection. */
-  freeze(): void;
-  thaw(): void;
-  /** Ends it with SIGKILL. */
-  kill(): Promise<void>;
-  /** Ends it in order; it saves nothing. */
-  stop(): Promise<void>;
-  /** Starts it again on the same port, empty. */
-  start(): Promise<void>;
-  /** Ends it for good and deletes its folder. */
-  remove(): Promise<void>;
 }
 
 /** Starts a Redis server that keeps nothing on disk. */
@@ -35,22 +26,8 @@ export async function startRedis({ settings = {} }: RedisOptions = {}): Promise<
   const port = await freePort();
   const flags = { bind: '127.0.0.1', port: `${port}`, dir: folder, save: '', appendonly: 'no', ...settings };
   const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-  const launch = (): Promise<ServerProcess> =>
-    startServerProcess({ command, args, ready: /Ready to accept connections/, endWith: 'SIGKILL' });
-  let server = await launch();
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    port,
-    freeze: () => server.signal('SIGSTOP'),
-    thaw: () => server.signal('SIGCONT'),
-    kill: () => server.end('SIGKILL'),
-    stop: () => server.end('SIGTERM'),
-    start: async () => {
-      server = await launch();
-    },
-    remove: async () => {
-      await server.end('SIGKILL');
-      removeFolder(folder);
-    },
-  };
+  const server = await startRestartable(folder, () =>
+    startServerProcess({ command, args, ready: /Ready to accept connections/, endWith: 'SIGKILL' }),
+  );
+  return { ...server, url: `redis://127.0.0.1:${port}`, port };
 }

@@ -5,5 +5,5 @@ import config, { brokers } from './vitest.config.ts';
 
 export default defineConfig({
   ...config,
-  test: { ...config.test, include: brokers, exclude: configDefaults.exclude, testTimeout: 60_000 },
+  test: { ...config.test, include: brokers, exclude: configDefaults.exclude },
 });

@@ -210,8 +210,8 @@ export const messages = {
 } as const;
 
 /**
- * Does something at the first message of the answer to the next request that matches. Nothing else may be under
- * way; and the server has committed when its answer arrives.
+ * Does something at the first message of the answer to the next request that matches. Nothing else may be under way
+ * on its connection; and the server has committed when its answer arrives.
  */
 export function onAnswer(
   proxy: PostgresProxy,
@@ -220,7 +220,10 @@ export function onAnswer(
 ): { readonly matched: Promise<unknown>; release(): void } {
   let rule: ProxyRule | undefined;
   const asked = proxy.on(match, 'observe');
-  const matched = asked.matched.then(() => (rule = proxy.on({ from: 'server' }, action)).matched);
+  const matched = asked.matched.then(({ connection }) => {
+    rule = proxy.on({ connection, from: 'server' }, action);
+    return rule.matched;
+  });
   return { matched, release: () => rule?.release() };
 }
 

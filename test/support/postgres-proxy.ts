@@ -5,7 +5,13 @@ import { Lane } from './lane.ts';
 import { type PostgresCounts, PostgresTally } from './postgres-tally.ts';
 import { clientFramer, serverFramer, type Framer, type WireMessage } from './postgres-wire.ts';
 import { type ProxyLink, proxyTarget, startProxyListener, throughProxy } from './proxy-listener.ts';
-import { type MessageMatch, type ProxyAction, ProxyRules, type ProxyRule } from './proxy-rules.ts';
+import {
+  type MessageMatch,
+  type ProxiedMessage,
+  type ProxyAction,
+  ProxyRules,
+  type ProxyRule,
+} from './proxy-rules.ts';
 
 /** Options of `startPostgresProxy`. */
 export interface PostgresProxyOptions {
@@ -43,7 +49,7 @@ export interface PostgresProxy {
 }
 
 /** What travels in a lane: a message, or the end of the direction. */
-type Item = WireMessage | 'end';
+type Item = ProxiedMessage | 'end';
 
 /** Starts a proxy in front of a Postgres server. */
 export async function startPostgresProxy({
@@ -53,15 +59,21 @@ export async function startPostgresProxy({
   const tally = new PostgresTally();
   const rules = new ProxyRules();
   const lanes = new Set<Lane<Item>>();
+  let connections = 0;
   let partitioned = false;
 
   const listener = await startProxyListener(proxyTarget(target, 5432), (link) => {
     const connection = tally.connection();
+    const number = (connections += 1);
+    const numbered =
+      (frame: Framer) =>
+      (chunk: Buffer): ProxiedMessage[] =>
+        frame(chunk).map((message) => ({ ...message, connection: number }));
     const toServer: Lane<Item> = makeLane(link, 'server', () => toClient);
     const toClient: Lane<Item> = makeLane(link, 'client', () => toServer, connection.delivered);
     read(
       link.client,
-      clientFramer(),
+      numbered(clientFramer()),
       0,
       toServer,
       (message) => {
@@ -71,7 +83,7 @@ export async function startPostgresProxy({
       },
       connection.sent,
     );
-    read(link.server, serverFramer(), replyDelayMs, toClient, () => true, connection.answered);
+    read(link.server, numbered(serverFramer()), replyDelayMs, toClient, () => true, connection.answered);
     for (const lane of [toServer, toClient]) {
       lanes.add(lane);
       if (partitioned) rules.keep(lane.hold());
@@ -141,7 +153,7 @@ function cutLink({ client, server }: ProxyLink, to: keyof ProxyLink): void {
 
 function read(
   socket: Socket,
-  frame: Framer,
+  frame: (chunk: Buffer) => ProxiedMessage[],
   delayMs: number,
   lane: Lane<Item>,
   accepts: (message: WireMessage) => boolean,

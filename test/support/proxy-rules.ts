@@ -3,8 +3,14 @@
 import type { Side, WireMessage } from './postgres-wire.ts';
 import { deferred } from './signal.ts';
 
+/** A message, and which of the proxy's connections it came over. */
+export interface ProxiedMessage extends WireMessage {
+  readonly connection: number;
+}
+
 /** Chooses messages; everything that is given must hold. */
 export interface MessageMatch {
+  readonly connection?: number;
   readonly from?: Side;
   readonly type?: string;
   /** Matches a Query and a Parse, and the Bind and Execute of that Parse. */
@@ -37,7 +43,7 @@ export type ProxyAction =
 /** A rule that waits for its message. */
 export interface ProxyRule {
   /** Resolves with the first message that matched. */
-  readonly matched: Promise<WireMessage>;
+  readonly matched: Promise<ProxiedMessage>;
   /** Lets go what it holds, and matches nothing any more. */
   release(): void;
 }
@@ -52,7 +58,7 @@ export interface MessageControls {
 interface ActiveRule {
   readonly match: MessageMatch;
   readonly action: ProxyAction;
-  readonly announce: (message: WireMessage) => void;
+  readonly announce: (message: ProxiedMessage) => void;
   readonly releases: (() => void)[];
   remaining: number;
 }
@@ -63,7 +69,7 @@ export class ProxyRules {
   #kept: (() => void)[] = [];
 
   add(match: MessageMatch, action: ProxyAction, times = 1): ProxyRule {
-    const { promise, resolve } = deferred<WireMessage>();
+    const { promise, resolve } = deferred<ProxiedMessage>();
     const rule: ActiveRule = { match, action, announce: resolve, releases: [], remaining: times };
     this.#rules.push(rule);
     return {
@@ -89,7 +95,7 @@ export class ProxyRules {
   }
 
   /** Applies every observing rule and the first other one that matches; `true` passes the message on now. */
-  apply(message: WireMessage, controls: MessageControls): boolean {
+  apply(message: ProxiedMessage, controls: MessageControls): boolean {
     for (const rule of this.#rules) {
       if (rule.remaining === 0 || !matches(rule.match, message)) continue;
       rule.remaining -= 1;
@@ -131,7 +137,11 @@ function act({ action, releases }: ActiveRule, controls: MessageControls): boole
   }
 }
 
-function matches({ from, type, sql, tag, where }: MessageMatch, message: WireMessage): boolean {
+function matches(
+  { connection, from, type, sql, tag, where }: MessageMatch,
+  message: ProxiedMessage,
+): boolean {
+  if (connection !== undefined && connection !== message.connection) return false;
   if (from !== undefined && from !== message.from) return false;
   if (type !== undefined && type !== message.type) return false;
   if (sql !== undefined && (message.sql === undefined || !sql.test(message.sql))) return false;

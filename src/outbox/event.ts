@@ -81,6 +81,9 @@ function readPayload(given: unknown): readonly [payload: Buffer, contentType: st
   return [Buffer.from(text), 'application/json'];
 }
 
+/** What they hold is in no property: JSON would write them as empty. A promise is an `await` that was forgotten. */
+const HOLLOW = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer];
+
 /** What JSON would leave out or replace without a word. A property that is `undefined` is as good as none. */
 function refuseLoss(this: unknown, name: string, value: unknown): unknown {
   const lost =
@@ -88,11 +91,17 @@ function refuseLoss(this: unknown, name: string, value: unknown): unknown {
     typeof value === 'symbol' ||
     (typeof value === 'number' && !Number.isFinite(value)) ||
     (value === undefined && Array.isArray(this)) ||
-    value instanceof Map ||
-    value instanceof Set ||
+    HOLLOW.some((kind) => value instanceof kind) ||
     ArrayBuffer.isView(value);
-  if (!lost) return value;
-  const what = typeof value === 'object' && value !== null ? value.constructor.name : String(value);
+  // As it was before its `toJSON`, which says null of a date that is none.
+  const before: unknown = (this as Readonly<Record<string, unknown>>)[name];
+  const isNoDate = before instanceof Date && Number.isNaN(before.getTime());
+  if (!lost && !isNoDate) return value;
+  const what = isNoDate
+    ? 'no valid Date'
+    : typeof value === 'object' && value !== null
+      ? value.constructor.name
+      : String(value);
   throw new TypeError(`${name === '' ? 'it' : `\`${name}\``} is ${what}`);
 }
 

@@ -1,6 +1,6 @@
 /** The documents hold together: links lead somewhere, commands exist, versions and licence agree. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { buildASTSchema, parse } from 'graphql';
 import { createIdempotency } from 'graphql-idempotency';
@@ -49,6 +49,12 @@ test.each(codeBlocks('sh').map((block) => ({ ...block, at: `${block.document}:${
     for (const line of code.trim().split('\n')) expect(line, line).toSatisfy(isKnownCommand);
   },
 );
+
+test.each(['README.md', 'schema/README.md'] as const)('%s runs every migration by hand', (document) => {
+  const commands = codeBlocks('sh', document).flatMap(({ code }) => [...code.matchAll(/ -f (\S+)$/gm)]);
+  const files = readdirSync(join(root, 'schema/postgres')).toSorted();
+  expect(commands.map(([, file]) => file)).toEqual(files);
+});
 
 function isKnownCommand(line: string): boolean {
   const [program, ...words] = line.split(' ');

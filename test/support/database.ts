@@ -1,6 +1,7 @@
 /** A fresh database for each test file, cloned from a template, and a part of the shared Redis to itself. */
 
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { inject } from 'vitest';
 
@@ -26,6 +27,7 @@ export async function createDatabase({ migrated = false }: DatabaseOptions = {})
     url: urlOf(name),
     drop: () =>
       asAdministrator(async (client) => {
+        await connectionsEnded(client, name);
         await client.query(`drop database if exists ${client.escapeIdentifier(name)} with (force)`);
       }),
   };
@@ -39,6 +41,18 @@ export function redisUrl(): string {
 /** A prefix for keys in the shared Redis that no other test uses. */
 export function redisPrefix(): string {
   return `test:${randomBytes(6).toString('hex')}:`;
+}
+
+/**
+ * Waits for those that are ending, but not for those that a test has left open. A pool that has been closed may have
+ * connections yet that have not heard of it, and one that is cut then fails the test run by an error that nobody hears.
+ */
+async function connectionsEnded(client: pg.Client, database: string): Promise<void> {
+  for (let tries = 0; tries < 10; tries += 1) {
+    const { rowCount } = await client.query('select 1 from pg_stat_activity where datname = $1', [database]);
+    if (rowCount === 0) return;
+    await sleep(20);
+  }
 }
 
 /** The first to ask makes the template; it gets its name when it is complete, so nobody clones half of it. */

@@ -137,7 +137,8 @@ export const settings = {
     kind: 'count',
     default: 2,
     min: 1,
-    about: 'Connections kept apart for probes, renewals, reads after a conflict and the sweeper.',
+    about:
+      'Connections kept apart for probes, renewals, reads after a conflict, the sweeper, and, while the others are busy, relays.',
   },
   poolQueueSize: {
     kind: 'count',

@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { GraphQLResolveInfo } from 'graphql';
+import { createIdempotency } from 'graphql-idempotency';
 import type { Idempotency, InboxAnswer, Relay } from 'graphql-idempotency';
 import { Redis } from 'ioredis';
 import pg from 'pg';
@@ -186,6 +187,46 @@ test('operate.ts: counts, pauses, and redrives', async () => {
   expect(world.calls[0]).toBe('log 0 are ready, 0 are parked, 1 are dead; the oldest waits for 0 ms');
   expect(world.calls[1]).toMatch(/^log payment\.captured [\da-f-]{36}: no such stream$/);
   expect(await failing.pending()).toMatchObject({ ready: 1, dead: 0 });
+});
+
+test('the rights of docs/configuration.md suffice for a role that only relays, and two more for one that pauses', async () => {
+  await idempotency.guard({ scope: 'ann', key: 'relayed' }, ({ outbox }) => {
+    for (const payload of [1, 2]) outbox.add({ topic: 'payment.captured', key: 'ann', payload });
+  });
+  const role = `relay_${database.url.split('_').at(-1)}`;
+  const [, grants] = codeBlocks('sql', 'docs/configuration.md');
+  await owner.query(`create role ${role} login password '${role}'`);
+  await owner.query(grants!.code.replaceAll('to relay;', `to ${role};`));
+  const asRole = new URL(database.url);
+  asRole.username = role;
+  asRole.password = role;
+  const limited = createIdempotency({
+    scope: () => undefined,
+    postgres: asRole.href,
+    redis: false,
+    sweepInterval: 0,
+    // What is refused is tried for as long.
+    probeTimeout: 100,
+  });
+  let refuses = true;
+  const relay = limited.relay({
+    publish() {
+      if (refuses) throw new Error('refused');
+    },
+    maxAttempts: 1,
+    onError: () => {},
+  });
+  expect(await relay.drain()).toEqual({ published: 0, failed: 1, dead: 1 });
+  refuses = false;
+  expect(await relay.redrive({})).toBe(1);
+  await expect(relay.pause('payment.captured')).rejects.toThrow();
+  await owner.query(`grant insert, delete on graphql_idempotency.outbox_pause to ${role}`);
+  await relay.pause('payment.captured');
+  expect(await relay.drain()).toMatchObject({ published: 0 });
+  await relay.resume('payment.captured');
+  expect(await relay.drain()).toEqual({ published: 2, failed: 0, dead: 0 });
+  await limited.close();
+  await owner.query(`drop owned by ${role}; drop role ${role}`);
 });
 
 test('inbox-queue.ts: a message that is delivered twice is booked once, and one that fails comes again', async () => {

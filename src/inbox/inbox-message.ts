@@ -15,7 +15,10 @@ export interface InboxMessage {
   readonly consumer: string;
   /** What makes its deliveries the same: the event's id. Not empty. */
   readonly messageId: string;
-  /** What it says: a `Buffer`, or plain data. The same id with another payload is a dead letter at once. */
+  /**
+   * What it says: a `Buffer`, or plain data within `maxPayloadDepth` and `maxPayloadNodes`. The same id with another
+   * payload is a dead letter at once, and so is plain data that cannot be compared.
+   */
   readonly payload: unknown;
   /** Where it came from. Kept with a dead letter. */
   readonly topic?: string | undefined;

@@ -15,7 +15,10 @@ import type { InboxMessage, LeaseHandler, TransactionHandler } from './inbox-mes
 import { processMessage } from './process-message.ts';
 import type { InboxAnswer, ProcessContext } from './process-message.ts';
 
-/** Makes the effect of a message happen once, however often it is delivered. */
+/**
+ * Makes the effect of a message happen once, however often it is delivered. Where Postgres cannot be asked for dead
+ * letters, that is an Error with the name `StoreUnavailableError`.
+ */
 export interface Inbox<TClient = unknown> {
   /**
    * Handles a message once for each consumer. What `run` writes through `tx` commits together with the record that
@@ -24,7 +27,7 @@ export interface Inbox<TClient = unknown> {
    * Resolves when the broker may be told that it is done: after the commit, for a repetition at once, and for a
    * message that has failed too often once it is kept as a dead letter. Rejects when the message has to come again,
    * with what `run` has thrown, or an `IdempotencyError`. A `FinalError` makes it a dead letter at once, and so does
-   * another payload under the same id.
+   * another payload under the same id, or one that cannot be compared.
    *
    * @example
    * ```ts
@@ -45,7 +48,7 @@ export interface Inbox<TClient = unknown> {
     message: InboxMessage & { readonly mode: 'LEASE' },
     run: LeaseHandler<TClient>,
   ): Promise<InboxAnswer>;
-  /** Lists dead letters, in the order of their first failures: at most `limit`. @throws TypeError */
+  /** Lists dead letters, in the order of their first failures: at most `limit`, 100 by default. @throws TypeError */
   deadLetters(query?: DeadMessageQuery): Promise<readonly DeadMessage[]>;
   /**
    * Hands dead letters to the function that handles messages, one after the other: to the one that calls `process`.

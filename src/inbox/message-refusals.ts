@@ -15,6 +15,10 @@ const words: { readonly [Code in ErrorCode]?: string } = {
   IDEMPOTENCY_TRANSACTION_ABORTED: 'the transaction did not commit. The message has to come again.',
   IDEMPOTENCY_LEASE_LOST:
     'the attempt lost its lease, so its outcome does not count. The message has to come again.',
+  IDEMPOTENCY_PAYLOAD_UNSUPPORTED:
+    'its payload holds what cannot be compared with another delivery, such as a Map, a function or NaN. It was not handled. Hand it over as a Buffer.',
+  IDEMPOTENCY_PAYLOAD_TOO_LARGE:
+    'its payload is more than can be compared with another delivery: see `maxPayloadDepth` and `maxPayloadNodes`. It was not handled. Hand it over as a Buffer.',
   IDEMPOTENCY_RECORD_UNREADABLE:
     'the record that says that this message was handled cannot be read. It is not handled again.',
 };

@@ -152,6 +152,17 @@ test('the error of a call that the handler guards is the handler’s failure', a
   expect(await setting.failures()).toMatchObject([{ finished: 2, dead: false }]);
 });
 
+test.each([
+  ['more values than may be compared', Array.from({ length: 10_001 }, () => 0), /`maxPayloadNodes`/],
+  ['a Map', { all: new Map() }, /such as a Map/],
+])('a payload with %s is a dead letter at once, in words of messages', async (_what, payload, words) => {
+  const answer = await inbox.process({ ...message, payload }, never);
+  expect(answer).toMatchObject({ outcome: 'dead', error: { message: expect.stringMatching(words) } });
+  expect((answer as { error: Error }).error.message).not.toMatch(/argument|field|retries/);
+  const asBytes = { ...message, payload: Buffer.from('the same') };
+  expect(await inbox.process(asBytes, (tx) => setting.write(tx, 'a'))).toEqual({ outcome: 'executed' });
+});
+
 test('what Postgres ended is a failure that is never final', async () => {
   const aborted = inbox.process(message, async (tx) => {
     await tx

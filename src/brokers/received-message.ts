@@ -7,7 +7,7 @@ export interface ReceivedMessage {
   readonly topic: string;
   readonly key: string | undefined;
   readonly payload: Buffer;
-  /** With `content-type`; without those that carry id, topic and key. */
+  /** With `content-type` and `event-time`, when it was added; without those that carry id, topic and key. */
   readonly headers: Readonly<Record<string, string>>;
   /** How often it was delivered, this time included, as far as the broker says. */
   readonly deliveries: number;

@@ -140,7 +140,10 @@ export interface Idempotency<TContext, TClient = unknown> {
   /** What consumers handle messages by, so that the effect of each happens once. */
   readonly inbox: Inbox<TClient>;
 
-  /** Waits for the calls under way, at most `drainTimeout`, rolls the rest back and closes the stores. */
+  /**
+   * Stops the relays and waits for the calls under way, at most `drainTimeout`, rolls the rest back and closes the
+   * stores. Consumers are to be stopped before.
+   */
   close(): Promise<void>;
 
   [Symbol.asyncDispose](): Promise<void>;

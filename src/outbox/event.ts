@@ -21,8 +21,8 @@ export interface EventToAdd {
   /** What `JSON.stringify` can write without loss; a `Buffer` or `Uint8Array` is published as it is. */
   readonly payload: unknown;
   /**
-   * Texts without control characters that go with it. `content-type` is added where it is not given; names that begin
-   * with `event-` are the relay's.
+   * Texts without control characters that go with it, by names that are made lower-case. `content-type` is added where
+   * it is not given; names that begin with `event-` are the relay's.
    */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

@@ -31,7 +31,10 @@ export interface RelayOptions {
   readonly leaseMs?: number | undefined;
   /** How long a try at publishing may take, in milliseconds, before it has failed. @defaultValue 30000 */
   readonly publishTimeoutMs?: number | undefined;
-  /** After how many failures an event is a dead letter. @defaultValue 20 */
+  /**
+   * After how many failures an event is a dead letter. Those of an outage of the broker count as well: by default it
+   * takes 40 to 70 minutes. @defaultValue 20
+   */
   readonly maxAttempts?: number | undefined;
   /**
    * From how many relays on that died with an event it is published alone; the next that dies makes it a dead letter.

@@ -23,17 +23,21 @@ export interface RelayTotals {
 
 /**
  * Publishes the events of the outbox, each at least once. Any number of relays may run, in any number of processes:
- * they share the work.
+ * they share the work. What an operator asks is about all events of the namespace, whatever `topics` says; where
+ * Postgres cannot be asked, it is an Error with the name `StoreUnavailableError`.
  */
 export interface Relay {
-  /** Begins to publish, and goes on until it is stopped. Does nothing where it has begun. */
+  /** Begins to publish, and keeps its process alive until it is stopped. Does nothing where it has begun. */
   start(): void;
   /**
    * Begins no further event, waits for those that are being published, for `stopTimeoutMs` at most, and gives the
    * rest back, so that another relay has them at once. It may be started again.
    */
   stop(): Promise<void>;
-  /** Publishes until nothing is ready any more, and says what it has done; it need not be started for that. */
+  /**
+   * Publishes until nothing is ready any more, and says what it has done; it need not be started for that. What has
+   * failed waits for its next try, and so for somebody else.
+   */
   drain(): Promise<RelayTotals>;
   /** Says how many events are in the outbox, and how old the oldest is. */
   pending(): Promise<OutboxCounts>;
@@ -41,7 +45,7 @@ export interface Relay {
   pause(topic?: string): Promise<void>;
   /** Ends the pause of the topic, or the one of all. */
   resume(topic?: string): Promise<void>;
-  /** Lists dead letters, in the order in which they were added: at most `limit`. @throws TypeError */
+  /** Lists dead letters, in the order in which they were added: at most `limit`, 100 by default. @throws TypeError */
   deadLetters(query?: DeadLetterQuery): Promise<readonly DeadLetter[]>;
   /** Has dead letters published again, as if they had never been tried; returns how many. @throws TypeError */
   redrive(choice: DeadLetterChoice): Promise<number>;

@@ -84,11 +84,20 @@ export function jetStreamPublisher(options: JetStreamPublisherOptions): Publishe
   return { publish: async (events) => Promise.all(events.map(publishOne)) };
 }
 
-/** Whoever listens to a subject can answer what is published there. Only streams say where they have put it. */
+/**
+ * Whoever listens to a subject can answer what is published there. Only streams say where they have put it, and count
+ * from 1: older clusters answer 0 to an event whose first copy no majority has yet. A leader that goes takes that copy
+ * along, and the event would be gone from the outbox as well.
+ */
 function checkAcknowledgement({ stream, seq }: PubAck, subject: string): void {
-  if (typeof stream === 'string' && stream !== '' && Number.isSafeInteger(seq)) return;
+  if (typeof stream !== 'string' || stream === '' || !Number.isSafeInteger(seq)) {
+    throw new Error(
+      `What answered on the NATS subject "${subject}" is no stream. ${CREATE} Until then, nothing keeps what is published there.`,
+    );
+  }
+  if (seq > 0) return;
   throw new Error(
-    `What answered on the NATS subject "${subject}" is no stream. ${CREATE} Until then, nothing keeps what is published there.`,
+    `The stream "${stream}" has not stored what was published to the NATS subject "${subject}": it may still do so.`,
   );
 }
 

@@ -162,6 +162,16 @@ test('an answer by somebody who is no stream does not count', async () => {
   expect(outcome?.message).toMatch(/is no stream/);
 });
 
+test('that the first copy of an event is not stored yet does not count: the cluster may lose it', async () => {
+  // As older clusters answer where the first copy waits for a majority.
+  const subscription = nats.connection.subscribe('clustered.in', {
+    callback: (_, message) => void message.respond('{"stream":"events","seq":0,"duplicate":true}'),
+  });
+  onTestFinished(() => subscription.unsubscribe());
+  const [outcome] = await publish(eventFor('clustered.in'));
+  expect(outcome?.message).toMatch(/"events" has not stored/);
+});
+
 test('silence is a failure, by a stream that acknowledges nothing or by those who only listen', async () => {
   const stream = await nats.stream({ no_ack: true });
   const subscription = nats.connection.subscribe('plain.listener', { callback: () => {} });

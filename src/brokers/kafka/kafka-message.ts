@@ -3,7 +3,8 @@
 import { readEventHeaders } from '../event-headers.ts';
 import type { MessageHandler, ReceivedMessage } from '../received-message.ts';
 
-type HeaderValue = Buffer | string | readonly (Buffer | string)[] | undefined;
+/** `null` where there is none, which the types of kafkajs do not say. */
+type HeaderValue = Buffer | string | readonly (Buffer | string | null)[] | null | undefined;
 
 /** A message, as both clients give it to `eachMessage`. */
 export interface IncomingKafkaMessage {
@@ -69,9 +70,11 @@ export function readKafkaMessage({ topic, partition, message }: KafkaPayload): R
 function readHeaders(headers: Readonly<Record<string, HeaderValue>>): Record<string, string> {
   const texts: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined) continue;
-    texts[name] =
-      typeof value === 'string' ? value : Buffer.isBuffer(value) ? value.toString() : value.join(', ');
+    const values = (Array.isArray(value) ? value : [value]).filter(
+      (one) => one !== null && one !== undefined,
+    );
+    // What cannot be read would hold up its partition for good.
+    if (values.length > 0) texts[name] = values.map(String).join(', ');
   }
   return texts;
 }

@@ -1,8 +1,11 @@
 /** What a consumer of kafkajs gets is what `inbox.process` takes, and comes again until that has committed. */
 
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { eachKafkaMessage, kafkaPublisher, readKafkaMessage } from 'graphql-idempotency/kafka';
-import type { KafkaPayload } from 'graphql-idempotency/kafka';
+import type { KafkaPayload, ReceivedMessage } from 'graphql-idempotency/kafka';
 import { expect, test } from 'vitest';
+import { ensureKcat } from '../../../scripts/install-program.mjs';
 import { startOutboxCase } from '../../outbox/outbox-case.ts';
 import { deferred, eventually, within } from '../../support/signal.ts';
 import { startKafkaCase } from './kafka-case.ts';
@@ -105,4 +108,19 @@ test('a message that no relay has published goes by its place, and has the topic
       deliveries: 1,
     },
   ]);
+});
+
+test('a header without a value holds up no message', async () => {
+  const to = ['-P', '-b', kafka.broker(), '-t', 'bare', '-p', '0'];
+  const headers = ['-H', 'bare', '-H', 'said=yes', '-H', 'some=one', '-H', 'some', '-H', 'some=two'];
+  const sending = promisify(execFile)(await ensureKcat(), [...to, ...headers], { timeout: 20_000 });
+  sending.child.stdin!.end('value');
+  await sending;
+  const consumer = await kafka.consumer();
+  await consumer.subscribe({ topics: ['bare'], fromBeginning: true });
+  const received = deferred<ReceivedMessage>();
+  await consumer.run({ eachMessage: eachKafkaMessage((message) => received.resolve(message)) });
+  const message = await within(received.promise, { timeoutMs: 25_000, what: 'the message' });
+  expect(message).toMatchObject({ messageId: 'bare:0:0', payload: Buffer.from('value') });
+  expect(message.headers).toEqual({ said: 'yes', some: 'one, two' });
 });

@@ -30,6 +30,8 @@ export interface EventParticulars {
 /** Reads what `eventHeaders` wrote. What others wrote may have none of it. */
 export function readEventHeaders(all: Readonly<Record<string, string>>): EventParticulars {
   const { [EVENT_ID]: messageId, [EVENT_TOPIC]: topic, [EVENT_KEY]: key, ...headers } = all;
+  // No plain data has it: the inbox could not keep the message, and would refuse it each time.
+  Reflect.deleteProperty(headers, '__proto__');
   // Empty ones are none: no message could be told from another by them.
   return {
     messageId: messageId || undefined,

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { eventHeaders, readEventHeaders } from '../../src/brokers/event-headers.ts';
+import { encode } from '../../src/record/codec.ts';
 
 const event = {
   id: '0190a0a0-0000-8000-8000-000000000000',
@@ -39,4 +40,12 @@ test('an empty id, topic or key is none: nothing could be told from another by i
     key: undefined,
     headers: {},
   });
+});
+
+test('a header by which a message could not be kept is left out: it would be refused, and come again for ever', () => {
+  const { headers } = readEventHeaders(
+    Object.fromEntries([...Object.entries(event.headers), ['__proto__', '1']]),
+  );
+  expect(Object.keys(headers)).toEqual(Object.keys(event.headers));
+  expect(() => encode(headers)).not.toThrow();
 });

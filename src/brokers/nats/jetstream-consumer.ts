@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, ConsumerMessages, JetStreamClient } from '@nats-io/jetstream';
+import { retryDelayMs } from '../../outbox/retry-delay.ts';
 import { readConsumerOptions, wrongOption } from '../consumer-settings.ts';
 import type { ConsumerSettings } from '../consumer-settings.ts';
 import type { ConsumerOptions, MessageConsumer, MessageHandler } from '../received-message.ts';
@@ -31,7 +32,9 @@ const OWN = ['consumer', 'js', 'stream', 'durable'];
  * out: what the server had sent to one that is withdrawn would be seen by nobody until ack_wait is over.
  */
 const FETCH_MS = 1000;
-/** However short the backoff is: what cannot be reached is not asked all the time. */
+/** Not that of messages, which may wait for hours: whoever is back is found soon. */
+const RETRY = { backoffMs: 100, maxBackoffMs: 2000 };
+/** However short the wait is: what cannot be reached is not asked all the time. */
 const MIN_PAUSE_MS = 50;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -104,7 +107,7 @@ function startConsuming(
   settings: ConsumerSettings,
   handler: MessageHandler,
 ): MessageConsumer {
-  const { failures, retryDelayMs, stopTimeoutMs } = settings;
+  const { failures, stopTimeoutMs } = settings;
   const deliveries = new Deliveries(settings, handler);
   const stopping = new AbortController();
   let fetching: ConsumerMessages | undefined;
@@ -143,7 +146,7 @@ function startConsuming(
         if (stopping.signal.aborted) return;
         failures.failed(error);
         troubles += 1;
-        await pause(Math.max(MIN_PAUSE_MS, retryDelayMs(troubles)), stopping.signal);
+        await pause(Math.max(MIN_PAUSE_MS, retryDelayMs(troubles, RETRY)), stopping.signal);
       }
     }
   }

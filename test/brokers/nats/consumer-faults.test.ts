@@ -99,6 +99,24 @@ test('a consumer that is deleted is told of, and its successor is used as soon a
   await eventually(async () => (await nats.unacknowledged(stream)) === 0, PATIENCE);
 });
 
+test('however long failed messages wait, the server is asked again soon', async () => {
+  const stream = await nats.stream();
+  await nats.worker(stream);
+  const told = deferred();
+  const got: string[] = [];
+  await consume(nats, stream, (message) => void got.push(textOf(message)), {
+    onError: () => told.resolve(),
+    // Too long to be over in this test, however small the share of it.
+    backoffMs: 86_400_000,
+    maxBackoffMs: 86_400_000,
+  });
+  await nats.jsm.consumers.delete(stream, 'worker');
+  await told.promise;
+  await nats.worker(stream);
+  await nats.send(stream, 'after');
+  await eventually(() => got.includes('after'), PATIENCE);
+});
+
 test('a stream that was made again counts from 1 again: its first message is not taken for the old one', async () => {
   const stream = await nats.stream();
   await nats.worker(stream);

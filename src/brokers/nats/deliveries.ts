@@ -112,12 +112,20 @@ export class Deliveries {
       return;
     }
     failures.handled();
+    // Not before: a message whose commit fails would never come again.
+    await this.#acknowledge(delivery);
+  }
+
+  async #acknowledge(delivery: Delivery): Promise<void> {
+    const { latest, received } = delivery;
     try {
-      // Not before: a message whose commit fails would never come again.
-      await delivery.latest.ackAck();
+      await latest.ackAck();
     } catch (cause) {
+      // Sent again meanwhile, by a server that was killed: it would wait for a word about that one until ack_wait is
+      // over, and with max_ack_pending 1 all others would as well.
+      if (delivery.latest !== latest) return this.#acknowledge(delivery);
       const what = `The message ${received.messageId} is handled, but the server did not confirm that it knows`;
-      failures.failed(new Error(`${what}: it may come again.`, { cause }));
+      this.#settings.failures.failed(new Error(`${what}: it may come again.`, { cause }));
     }
   }
 }

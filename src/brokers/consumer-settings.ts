@@ -95,14 +95,17 @@ export function wrongOption(owner: string, option: string, problem: string): Typ
 
 function failureTeller(owner: string, onError: ConsumerOptions['onError']): FailureTeller {
   const told = { message: false, broker: false };
+  // The consumer goes on: what it does next is not for a listener to decide.
+  const hasThrown = (thrown: unknown): void =>
+    warn(`The option \`onError\` of ${owner}() has thrown.`, thrown);
   return {
     failed(error, message) {
       if (onError !== undefined) {
         try {
-          onError(error, message);
+          // It may be async: a rejection that nobody hears of ends the process.
+          Promise.resolve<unknown>(onError(error, message)).catch(hasThrown);
         } catch (thrown) {
-          // The consumer goes on: what it does next is not for a listener to decide.
-          warn(`The option \`onError\` of ${owner}() has thrown.`, thrown);
+          hasThrown(thrown);
         }
         return;
       }

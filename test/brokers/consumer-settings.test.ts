@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { readConsumerOptions, readNumberOption } from '../../src/brokers/consumer-settings.ts';
 import type { ConsumerSettings } from '../../src/brokers/consumer-settings.ts';
 import type { ConsumerOptions, ReceivedMessage } from '../../src/brokers/received-message.ts';
+import { eventually } from '../support/signal.ts';
 
 const read = (options: object): ConsumerSettings =>
   readConsumerOptions(options as ConsumerOptions, { name: 'consumeIt', own: ['queue'] });
@@ -106,6 +107,14 @@ test('onError hears of every failure, and does no harm when it throws', () => {
     ['one', message],
     ['two', undefined],
   ]);
+  expect(warn()[0]).toEqual(['The option `onError` of consumeIt() has thrown.', 'Error: the listener']);
+});
+
+test('an async onError that rejects ends no process', async () => {
+  const warn = warnings();
+  const { failures } = read({ onError: async () => Promise.reject(new Error('the listener')) });
+  failures.failed('one', message);
+  await eventually(() => warn().length === 1);
   expect(warn()[0]).toEqual(['The option `onError` of consumeIt() has thrown.', 'Error: the listener']);
 });
 

@@ -26,7 +26,7 @@ export function readConsumerTerms(
   const refuse = (problem: string): Error =>
     new Error(`The consumer "${name}" of the stream "${stream_name}" ${problem}`);
   const { ack_policy, ack_wait, backoff, deliver_subject, durable_name, headers_only } = config;
-  const { max_batch = 0, max_deliver = 0, max_expires = 0 } = config;
+  const { max_batch = 0, max_deliver = 0, max_expires = 0, priority_policy = 'none' } = config;
   if (deliver_subject !== undefined) throw refuse('pushes. Make one without `deliver_subject`.');
   if (ack_policy !== 'explicit') {
     throw refuse(
@@ -42,6 +42,11 @@ export function readConsumerTerms(
     throw refuse(
       `has max_deliver ${max_deliver}: the server drops a message after as many deliveries, without a word, be it ` +
         'because the database was down. Set it to -1; the inbox parks what keeps failing.',
+    );
+  }
+  if (priority_policy !== 'none') {
+    throw refuse(
+      `has the priority_policy "${priority_policy}": it refuses whoever names no group. Make one without.`,
     );
   }
   if (headers_only === true) throw refuse('has headers_only: its messages have no payloads.');

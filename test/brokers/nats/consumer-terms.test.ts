@@ -1,7 +1,7 @@
 /** A consumer that loses messages is refused before it gets any. */
 
 import { AckPolicy } from '@nats-io/jetstream';
-import type { Consumer, ConsumerConfig, ConsumerInfo } from '@nats-io/jetstream';
+import type { Consumer, ConsumerConfig, ConsumerInfo, PriorityPolicy } from '@nats-io/jetstream';
 import { consumeJetStream } from 'graphql-idempotency/nats';
 import type { JetStreamConsumerOptions, MessageConsumer } from 'graphql-idempotency/nats';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -46,6 +46,19 @@ test('a consumer that the server forgets is refused', async () => {
   const stream = await nats.stream();
   await nats.jsm.consumers.add(stream, { name: 'passing', ack_policy: AckPolicy.Explicit });
   await expect(start({ js: nats.js, stream, durable: 'passing' })).rejects.toThrow(/not durable/);
+});
+
+test('a consumer with priority groups is refused: it gives nothing to those who name none', () => {
+  // By its description, for only servers from 2.11 on have them.
+  const config = { ack_policy: AckPolicy.Explicit, durable_name: 'w', priority_groups: ['a'] };
+  const read = (priority_policy: PriorityPolicy): unknown =>
+    readConsumerTerms(
+      { name: 'w', stream_name: 's', config: { ...config, priority_policy } } as ConsumerInfo,
+      1000,
+    );
+  expect(() => read('overflow')).toThrow(/priority_policy "overflow"/);
+  expect(() => read('pinned_client')).toThrow(/priority_policy "pinned_client"/);
+  expect(() => read('none')).not.toThrow();
 });
 
 test('a consumer or a stream that is not there is named', async () => {

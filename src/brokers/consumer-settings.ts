@@ -1,6 +1,7 @@
 /** What a consumer is told, checked; how long a failed message waits; and who hears of failures. */
 
 import { nearestName } from '../config/nearest-name.ts';
+import { errorText } from '../errors/error-text.ts';
 import { retryDelayMs } from '../outbox/retry-delay.ts';
 import type { ConsumerOptions, ReceivedMessage } from './received-message.ts';
 
@@ -128,6 +129,6 @@ function failureTeller(owner: string, onError: ConsumerOptions['onError']): Fail
 }
 
 function warn(text: string, cause: unknown): void {
-  const detail = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  const detail = cause instanceof Error ? (cause.stack ?? cause.message) : errorText(cause);
   process.emitWarning(text, { type: 'GraphQLIdempotencyWarning', detail });
 }

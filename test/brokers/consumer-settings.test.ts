@@ -92,6 +92,12 @@ test('without onError the first of several failures is a warning, of messages an
   ]);
 });
 
+test('what has no text is told as well', () => {
+  const warn = warnings();
+  read({}).failures.failed(Object.create(null), message);
+  expect(warn()).toEqual([['consumeIt() could not handle a message', 'what has no text']]);
+});
+
 test('onError hears of every failure, and does no harm when it throws', () => {
   const warn = warnings();
   const heard: unknown[] = [];

@@ -1,5 +1,6 @@
 /** A message from Kafka, in the form that `inbox.process` takes, and how a consumer hands it on. */
 
+import { errorText } from '../../errors/error-text.ts';
 import { readEventHeaders } from '../event-headers.ts';
 import type { MessageHandler, ReceivedMessage } from '../received-message.ts';
 
@@ -36,15 +37,18 @@ export interface KafkaPayload {
  *   ),
  * });
  * ```
+ * @throws TypeError where it is given no function.
  */
 export function eachKafkaMessage(handle: MessageHandler): (payload: KafkaPayload) => Promise<void> {
+  if (typeof handle !== 'function') {
+    throw new TypeError('eachKafkaMessage() expects a function that handles a message.');
+  }
   return async (payload) => {
     try {
       await handle(readKafkaMessage(payload));
     } catch (cause) {
       // kafkajs ends a consumer for good when it meets a TypeError, and some others, and says so only in its log.
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`The message comes again: ${reason}`, { cause });
+      throw new Error(`The message comes again: ${errorText(cause)}`, { cause });
     }
   };
 }

@@ -124,3 +124,18 @@ test('a header without a value holds up no message', async () => {
   expect(message).toMatchObject({ messageId: 'bare:0:0', payload: Buffer.from('value') });
   expect(message.headers).toEqual({ said: 'yes', some: 'one, two' });
 });
+
+test('whatever a handler rejects with, it is no error after which kafkajs ends its consumer', async () => {
+  const message = { topic: 't', partition: 0, message: { value: null, offset: '0' } };
+  for (const reason of [new TypeError('wrong'), 'text', undefined, Object.create(null)]) {
+    const handle = eachKafkaMessage(() => Promise.reject(reason));
+    await expect(handle(message)).rejects.toMatchObject({ name: 'Error', cause: reason });
+  }
+});
+
+test('what is no function is refused before there is a message', () => {
+  // @ts-expect-error -- those are what inbox.process takes
+  expect(() => eachKafkaMessage({ consumer: 'ledger' })).toThrow(
+    new TypeError('eachKafkaMessage() expects a function that handles a message.'),
+  );
+});

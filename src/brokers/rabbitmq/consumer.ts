@@ -1,6 +1,7 @@
 /** Consumes a queue of RabbitMQ: connects, and connects again, and answers each message when it has been handled. */
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { retryDelayMs } from '../../outbox/retry-delay.ts';
 import { readConsumerOptions, wrongOption } from '../consumer-settings.ts';
 import { createLanes } from '../lanes.ts';
 import type { ConsumerOptions, MessageConsumer, MessageHandler } from '../received-message.ts';
@@ -26,6 +27,11 @@ const OWN: Record<Exclude<keyof RabbitQueueConsumerOptions, keyof ConsumerOption
   connect: true,
   queue: true,
 };
+
+/** Not that of messages, which may wait for hours: whoever is back is found soon. */
+const RETRY = { backoffMs: 100, maxBackoffMs: 2000 };
+/** However short the wait is: what cannot be reached is not asked all the time. */
+const MIN_WAIT_MS = 50;
 
 /**
  * Consumes a queue from now on, and answers RabbitMQ for a message only when the handler has resolved: as long as it
@@ -108,7 +114,7 @@ export function consumeRabbitQueue(
         if (!stopping.signal.aborted) failures.failed(error);
       }
       losses += 1;
-      await wait(settings.retryDelayMs(losses));
+      await wait(Math.max(MIN_WAIT_MS, retryDelayMs(losses, RETRY)));
     }
   }
 

@@ -202,14 +202,17 @@ function topicFrom(topic: string | undefined): string {
 /** Says what went wrong, but not for each event of an outage. */
 function failureTeller({ onError }: RelaySettings, logger: Logger) {
   let failing = false;
+  // The relay goes on: what it does next is not for a listener to decide.
+  const hasThrown = (thrown: unknown): void =>
+    logger.error('The option `onError` of a relay has thrown.', { cause: thrown });
   return {
     failed: (error: unknown, event: Parameters<NonNullable<typeof onError>>[1]): void => {
       if (onError !== undefined) {
         try {
-          onError(error, event);
+          // It may be async: a rejection that nobody hears of ends the process.
+          Promise.resolve<unknown>(onError(error, event)).catch(hasThrown);
         } catch (thrown) {
-          // The relay goes on: what it does next is not for a listener to decide.
-          logger.error('The option `onError` of a relay has thrown.', { cause: thrown });
+          hasThrown(thrown);
         }
       } else if (!failing) {
         failing = true;

@@ -130,6 +130,19 @@ test('a listener that throws does not end the relay', async () => {
   expect(setting.log.some(({ message }) => message.includes('onError'))).toBe(true);
 });
 
+test('an async listener that rejects ends no process', async () => {
+  await setting.add({});
+  const relay = setting.relay({
+    publish: ({ attempt }: OutboxEvent) => {
+      if (attempt === 1) throw new Error('first try');
+    },
+    onError: async () => Promise.reject(new Error('of the listener')),
+  });
+  relay.start();
+  await eventually(() => relay.published.length === 1);
+  await eventually(() => setting.log.some(({ message }) => message.includes('onError')));
+});
+
 test('a relay outlives a database that is away, and says so', async () => {
   const proxy = await startPostgresProxy({ target: setting.url });
   onTestFinished(() => proxy.close());

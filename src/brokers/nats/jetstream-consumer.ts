@@ -2,10 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, ConsumerMessages, JetStreamClient } from '@nats-io/jetstream';
-import { retryDelayMs } from '../../outbox/retry-delay.ts';
 import { readConsumerOptions, wrongOption } from '../consumer-settings.ts';
 import type { ConsumerSettings } from '../consumer-settings.ts';
 import type { ConsumerOptions, MessageConsumer, MessageHandler } from '../received-message.ts';
+import { reconnectDelayMs } from '../reconnect-delay.ts';
 import { readConsumerTerms } from './consumer-terms.ts';
 import type { ConsumerTerms } from './consumer-terms.ts';
 import { Deliveries } from './deliveries.ts';
@@ -32,10 +32,6 @@ const OWN = ['consumer', 'js', 'stream', 'durable'];
  * out: what the server had sent to one that is withdrawn would be seen by nobody until ack_wait is over.
  */
 const FETCH_MS = 1000;
-/** Not that of messages, which may wait for hours: whoever is back is found soon. */
-const RETRY = { backoffMs: 100, maxBackoffMs: 2000 };
-/** However short the wait is: what cannot be reached is not asked all the time. */
-const MIN_PAUSE_MS = 50;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
@@ -146,7 +142,7 @@ function startConsuming(
         if (stopping.signal.aborted) return;
         failures.failed(error);
         troubles += 1;
-        await pause(Math.max(MIN_PAUSE_MS, retryDelayMs(troubles, RETRY)), stopping.signal);
+        await pause(reconnectDelayMs(troubles), stopping.signal);
       }
     }
   }

@@ -1,10 +1,10 @@
 /** Consumes a queue of RabbitMQ: connects, and connects again, and answers each message when it has been handled. */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { retryDelayMs } from '../../outbox/retry-delay.ts';
 import { readConsumerOptions, wrongOption } from '../consumer-settings.ts';
 import { createLanes } from '../lanes.ts';
 import type { ConsumerOptions, MessageConsumer, MessageHandler } from '../received-message.ts';
+import { reconnectDelayMs } from '../reconnect-delay.ts';
 import { Link, quietly } from './link.ts';
 import type { Connect } from './link.ts';
 import { readRabbitMessage } from './received.ts';
@@ -27,11 +27,6 @@ const OWN: Record<Exclude<keyof RabbitQueueConsumerOptions, keyof ConsumerOption
   connect: true,
   queue: true,
 };
-
-/** Not that of messages, which may wait for hours: whoever is back is found soon. */
-const RETRY = { backoffMs: 100, maxBackoffMs: 2000 };
-/** However short the wait is: what cannot be reached is not asked all the time. */
-const MIN_WAIT_MS = 50;
 
 /**
  * Consumes a queue from now on, and answers RabbitMQ for a message only when the handler has resolved: as long as it
@@ -114,7 +109,7 @@ export function consumeRabbitQueue(
         if (!stopping.signal.aborted) failures.failed(error);
       }
       losses += 1;
-      await wait(Math.max(MIN_WAIT_MS, retryDelayMs(losses, RETRY)));
+      await wait(reconnectDelayMs(losses));
     }
   }
 

@@ -1,7 +1,7 @@
 /** Consumes Redis Streams by a group: a message is struck off only when it has been handled. */
 
-import { retryDelayMs } from '../../outbox/retry-delay.ts';
 import type { MessageConsumer, MessageHandler } from '../received-message.ts';
+import { reconnectDelayMs } from '../reconnect-delay.ts';
 import { readRedisStreamOptions } from './consumer-options.ts';
 import type { RedisStreamConsumerOptions, RedisStreamSettings } from './consumer-options.ts';
 import type { StreamEntry } from './entry.ts';
@@ -15,7 +15,6 @@ import { lacksGroup, streamGroup } from './stream-group.ts';
 /** How long a read waits for messages, in milliseconds, and so how long `stop` waits for the read. */
 const READ_WAIT_MS = 500;
 const MAX_LOOK_MS = 5000;
-const RETRY = { backoffMs: 100, maxBackoffMs: 2000 };
 /** Where so many failed messages wait, no new ones are read: whatever is down would let the whole stream fail. */
 const MAX_WAITING = 1000;
 /** Names of consumers that were killed stay behind. */
@@ -147,7 +146,7 @@ function startConsumer(settings: RedisStreamSettings, handler: MessageHandler): 
         // That it is not connected is said by the connection, which knows why.
         if (reader.status === 'ready' && !stopping.aborted) failures.failed(error);
         failed += 1;
-        await pause(retryDelayMs(failed, RETRY), stopping);
+        await pause(reconnectDelayMs(failed), stopping);
       }
     }
   }

@@ -18,7 +18,11 @@ test('each committed event has one effect, and none that was rolled back, while 
   });
   await outbox.sql('create table ledger (message_id text not null, call int not null)');
   const redis = client();
-  const relay = outbox.relay({ publisher: redisStreamsPublisher({ redis }), batchSize: 10 });
+  const relay = outbox.relay({
+    publisher: redisStreamsPublisher({ redis }),
+    batchSize: 10,
+    maxAttempts: 1000,
+  });
   relay.start();
 
   const unlucky = new Set<string>();

@@ -145,13 +145,13 @@ test('what is not confirmed when the connection is lost has failed, and the next
 
 test('a broker that says nothing is given up, and reached again over another connection', async () => {
   const queue = await rabbit.queue();
-  const publisher = rabbit.publisher({ confirmTimeoutMs: 500 });
-  await publisher.publish([event(queue)]);
+  const publisher = rabbit.publisher({ confirmTimeoutMs: 2000 });
+  expect(await outcomesOf(publisher, [event(queue)])).toEqual([true]);
   const silent = rabbit.connections.at(-1);
   rabbit.freeze();
-  const failure = 'RabbitMQ has not confirmed the event within 500 ms.';
+  const failure = 'RabbitMQ has not confirmed the event within 2000 ms.';
   expect(await outcomesOf(publisher, numbered(queue, 2))).toEqual([failure, failure]);
-  await expect(publisher.publish([event(queue)])).rejects.toThrow('RabbitMQ did not answer within 500 ms.');
+  await expect(publisher.publish([event(queue)])).rejects.toThrow('RabbitMQ did not answer within 2000 ms.');
   rabbit.server.thaw();
   await eventually(async () => (await outcomesOf(publisher, [event(queue)]))[0] === true);
   expect(rabbit.connections.at(-1)).not.toBe(silent);
@@ -159,16 +159,21 @@ test('a broker that says nothing is given up, and reached again over another con
 
 test('while the broker blocks who publishes, events fail, and afterwards they go out', async () => {
   const queue = await rabbit.queue();
-  const publisher = rabbit.publisher({ confirmTimeoutMs: 1000 });
-  await publisher.publish([event(queue)]);
+  const publisher = rabbit.publisher({ confirmTimeoutMs: 3000 });
+  expect(await outcomesOf(publisher, [event(queue)])).toEqual([true]);
   const connection = rabbit.connections.at(-1);
   const blocked = new Promise((resolve) => connection!.once('blocked', resolve));
   const unblocked = new Promise((resolve) => connection!.once('unblocked', resolve));
   onTestFinished(() => rabbit.server.alarm(false));
   await rabbit.server.alarm(true);
-  expect(await outcomesOf(publisher, [event(queue)])).toEqual([
-    'RabbitMQ has not confirmed the event within 1000 ms.',
-  ]);
+  // The connection hears of it some time after the broker has: what comes in between is confirmed.
+  let confirmed = 1;
+  const failure = await eventually(async () => {
+    const [outcome] = await outcomesOf(publisher, [event(queue)]);
+    if (outcome === true) confirmed += 1;
+    return outcome !== true && outcome;
+  });
+  expect(failure).toBe('RabbitMQ has not confirmed the event within 3000 ms.');
   await blocked;
   expect(await outcomesOf(publisher, numbered(queue, 2))).toEqual([
     'RabbitMQ takes no events at the moment, its connection is blocked: low on memory.',
@@ -179,7 +184,7 @@ test('while the broker blocks who publishes, events fail, and afterwards they go
   expect(await outcomesOf(rabbit.publisher(), [event(queue)])).toEqual([true]);
   expect(await outcomesOf(publisher, [event(queue)])).toEqual([true]);
   // Those that failed at once never came; the one before them did, late.
-  expect(await rabbit.depth(queue)).toBe(4);
+  expect(await rabbit.depth(queue)).toBe(confirmed + 3);
 });
 
 test('a connection that comes too late is closed, and so is a publisher’s own when it closes', async () => {

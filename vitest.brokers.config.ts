@@ -1,9 +1,9 @@
-/** How the tests run that need brokers, which take seconds to start. */
+/** How the tests run that need brokers, which take their time to start. */
 
 import { configDefaults, defineConfig } from 'vitest/config';
 import config, { brokers } from './vitest.config.ts';
 
 export default defineConfig({
   ...config,
-  test: { ...config.test, include: brokers, exclude: configDefaults.exclude },
+  test: { ...config.test, include: brokers, exclude: configDefaults.exclude, hookTimeout: 150_000 },
 });

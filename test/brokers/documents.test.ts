@@ -81,7 +81,7 @@ test('rabbitmq-broker.ts', async () => {
   };
   await publisher.close();
   await server.remove();
-});
+}, 150_000);
 
 test('kafka-broker.ts', async () => {
   const cluster = await startKafka();

@@ -52,6 +52,7 @@ export async function startRabbitMq({ settings = {} }: RabbitMqOptions = {}): Pr
       args: [...environment, command],
       ready: /Starting broker/,
       endWith: 'SIGKILL',
+      timeoutMs: 60_000,
     });
     await eventually(() => /completed with \d+ plugins/.test(started.output()), {
       timeoutMs: 60_000,

@@ -14,6 +14,8 @@ export interface ServerCommand {
   readonly ready: RegExp;
   /** The signal that ends it at once but in order. */
   readonly endWith: NodeJS.Signals;
+  /** How long it may take to be ready. @defaultValue 30000 */
+  readonly timeoutMs?: number;
 }
 
 /** A running server. */
@@ -44,7 +46,7 @@ export async function startServerProcess(server: ServerCommand): Promise<ServerP
   if (child.pid !== undefined) watchProcess(child.pid, server.endWith);
   try {
     await within(Promise.race([output.ready, exited.then(() => Promise.reject(new Error('it ended')))]), {
-      timeoutMs: 30_000,
+      timeoutMs: server.timeoutMs ?? 30_000,
       what: 'the server',
     });
   } catch (cause) {

@@ -17,7 +17,7 @@ const PATIENCE = { timeoutMs: 30_000 };
 
 test('the messages of a consumer that is killed come to another', async () => {
   const stream = await nats.stream();
-  await nats.worker(stream, { ack_wait: nanos(1000) });
+  await nats.worker(stream, { ack_wait: nanos(5000) });
   await nats.send(stream, 'a', 'b', 'c');
   const child = startChild({
     file: new URL('consumer-process.ts', import.meta.url),

@@ -76,11 +76,11 @@ test('a message that fails waits, and keeps no other waiting', async () => {
 
 test('a handler may take longer than ack_wait: nobody else gets its message', async () => {
   const stream = await nats.stream();
-  await nats.worker(stream, { ack_wait: nanos(1500) });
+  await nats.worker(stream, { ack_wait: nanos(4000) });
   await nats.jsm.consumers.add(stream, {
     durable_name: 'clock',
     ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(1500),
+    ack_wait: nanos(4000),
   });
   await nats.send(stream, 'm');
   const begun: ReceivedMessage[] = [];
@@ -94,7 +94,7 @@ test('a handler may take longer than ack_wait: nobody else gets its message', as
   // Whoever says nothing of a message is sent it again: so it is known that the time is over, more than twice.
   const clock = await nats.js.consumers.get(stream, 'clock');
   await eventually(async () => (await clock.next({ expires: 2000 }))?.info.deliveryCount === 3, {
-    timeoutMs: 20_000,
+    timeoutMs: 40_000,
   });
   expect(begun).toHaveLength(1);
   expect(await nats.jsm.consumers.info(stream, 'worker')).toMatchObject({ num_redelivered: 0 });
@@ -105,7 +105,7 @@ test('a handler may take longer than ack_wait: nobody else gets its message', as
 
 test('a message that the server sends again while it is handled here is not handled twice at once', async () => {
   const stream = await nats.stream();
-  await nats.worker(stream, { ack_wait: nanos(600) });
+  await nats.worker(stream, { ack_wait: nanos(3000) });
   await nats.send(stream, 'm');
   const words = nats.connection.subscribe(`$JS.ACK.${stream}.worker.>`);
   onTestFinished(() => words.unsubscribe());

@@ -23,7 +23,12 @@ export async function startKafkaCase(): Promise<KafkaCase> {
   const cluster = await startKafka();
   afterAll(() => cluster.kill());
   const client = (config: Partial<KafkaConfig> = {}): Kafka =>
-    new Kafka({ brokers: () => [cluster.broker()], logLevel: logLevel.NOTHING, ...config });
+    new Kafka({
+      brokers: () => [cluster.broker()],
+      connectionTimeout: 10_000,
+      logLevel: logLevel.NOTHING,
+      ...config,
+    });
   return {
     ...cluster,
     client,

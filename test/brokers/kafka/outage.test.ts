@@ -43,7 +43,7 @@ test('an event whose answer never came is published again, under the same id', a
   const client = kafka.client({ requestTimeout: 1000, retry: { ...IMPATIENT, retries: 0 } });
   const producer = await kafka.producer({}, client);
   // So that its connections are there, and it knows the topic.
-  await producer.send({ topic: 'frozen', messages: [{ value: 'first' }] });
+  await eventually(() => producer.send({ topic: 'frozen', messages: [{ value: 'first' }] }));
   const failed = deferred<string>();
   const publisher = kafkaPublisher({ producer });
   const onError = (error: unknown): void => failed.resolve((error as Error).message);

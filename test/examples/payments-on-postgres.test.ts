@@ -159,7 +159,7 @@ describe('payments on Postgres', () => {
     );
     child.send('go on');
     expect(outcomeOf(await answer)).toBe('executed');
-    expect(await within(child.exited)).toEqual({ code: 0, signal: null });
+    expect(await within(child.exited, { timeoutMs: 25_000 })).toEqual({ code: 0, signal: null });
     const retried = await charge(one.url, { user: 'finn', key: 'drained', reference: 'pause' });
     expect(outcomeOf(retried)).toBe('replayed');
   });

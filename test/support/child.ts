@@ -30,15 +30,18 @@ export interface Child {
   readonly exited: Promise<ChildExit>;
   /** Everything it has printed. */
   output(): string;
-  /** Waits for a line that it prints; each line is handed out once. */
+  /** Waits for a line that it prints, 25 seconds by default; each line is handed out once. */
   line(expected: RegExp, patience?: Patience): Promise<string>;
-  /** Waits for a message that it sends with `process.send`; each message is handed out once. */
+  /** Waits for a message that it sends with `process.send`, as long; each message is handed out once. */
   message<T>(expected: (message: T) => boolean, patience?: Patience): Promise<T>;
   /** Sends a message, which it gets by `process.on('message')`. */
   send(message: unknown): void;
   /** Sends a signal and resolves when it has ended. To freeze it, use `process.kill(child.pid, 'SIGSTOP')`. */
   kill(signal?: NodeJS.Signals): Promise<ChildExit>;
 }
+
+/** How long is waited for it at most: on a busy machine a process takes its time to start. */
+const timeoutMs = 25_000;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const running = { test: new Set<Child>(), file: new Set<Child>() };
@@ -99,19 +102,19 @@ export function startChild({ file, args = [], env = {}, until = 'test' }: ChildO
     line: (expected, patience) =>
       within(
         lines.take((line) => expected.test(line)),
-        { what: `${expected} from ${String(file)}`, ...patience },
+        { timeoutMs, what: `${expected} from ${String(file)}`, ...patience },
       ),
     message: async <T>(expected: (message: T) => boolean, patience?: Patience) =>
       (await within(
         messages.take((message) => expected(message as T)),
-        { what: `the message from ${String(file)}`, ...patience },
+        { timeoutMs, what: `the message from ${String(file)}`, ...patience },
       )) as T,
     send: (message) => {
       if (process_.connected) process_.send(message as object);
     },
     kill: (signal = 'SIGKILL') => {
       process_.kill(signal);
-      return within(exited, { what: `the end of ${String(file)} by ${signal}` });
+      return within(exited, { timeoutMs, what: `the end of ${String(file)} by ${signal}` });
     },
   };
   running[until].add(child);

@@ -180,6 +180,8 @@ test('a process whose server failed to start ends by itself', async () => {
     file: 'test/store/postgres/fixtures/server.ts',
     env: { IDEMPOTENCY_DATABASE_URL: url, IDEMPOTENCY_REDIS_URL: `redis://127.0.0.1:${await freePort()}` },
   });
-  expect(await within(child.exited, { what: 'the end of the process' })).toMatchObject({ code: 7 });
+  expect(await within(child.exited, { timeoutMs: 25_000, what: 'the end of the process' })).toMatchObject({
+    code: 7,
+  });
   expect(child.output()).toContain('npx graphql-idempotency migrate');
 });

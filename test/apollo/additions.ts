@@ -55,7 +55,7 @@ export async function createAdditions(): Promise<Additions> {
         postgres: url.href,
         redis: false,
         sweepInterval: 0,
-        drainTimeout: 1000,
+        drainTimeout: 3000,
         logger: silent,
       });
     },

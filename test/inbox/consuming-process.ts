@@ -14,7 +14,7 @@ const idempotency = createIdempotency({
   scope: () => undefined,
   postgres: process.env['TEST_URL']!,
   redis: false,
-  lease: 2000,
+  lease: 4000,
   claimTimeout: 1900,
 });
 const insert = 'insert into effects (name) values ($1)';

@@ -16,7 +16,7 @@ test('what is published is held like the rest of its batch: no other relay publi
   await setting.add({ payload: 'quick' }, { payload: 'slow' });
   const goOn = deferred();
   const relay = setting.relay({
-    leaseMs: 1500,
+    leaseMs: 3000,
     publish: async (event: OutboxEvent) => {
       if (payloadOf(event) === 'slow') await goOn.promise;
     },

@@ -44,7 +44,7 @@ test('what a killed relay held is published by another, under the same id, when 
 
 test('a relay at work renews its lease: nobody else takes what it holds', async () => {
   const [id] = await setting.add({ payload: 'hang' });
-  const child = startRelay(600, 3);
+  const child = startRelay(3000, 3);
   await child.message<{ publishing: string }>(({ publishing }) => publishing === id, PATIENCE);
   const end = async (): Promise<string> =>
     (
@@ -73,7 +73,7 @@ test('an event that kills every relay ends as a dead letter, and takes no other 
   const rowOfPoison = async () => (await setting.rows()).find(({ event_id: id }) => id === poison)!;
   // Twice together with others, the third time alone.
   for (let crashes = 1; crashes <= 3; crashes += 1) {
-    const child = startRelay(300, 2);
+    const child = startRelay(1500, 2);
     expect(await child.exited).toMatchObject({ signal: 'SIGKILL' });
     expect(await rowOfPoison()).toMatchObject({ started: crashes, finished: 0 });
   }
@@ -87,7 +87,7 @@ test('an event that kills every relay ends as a dead letter, and takes no other 
   });
   expect(relay.published.map(payloadOf)).not.toContain('die');
   expect(await relay.deadLetters()).toMatchObject([{ id: poison, crashes: 3, failures: 0 }]);
-});
+}, 120_000);
 
 test('what is suspected is published alone, and cleared if its relay survives', async () => {
   await setting.add(...Array.from({ length: 4 }, (_, payload) => ({ payload })));

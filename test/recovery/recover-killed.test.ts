@@ -23,7 +23,7 @@ test(
             return { outcome: 'completed', result: 21 };
           },
         },
-        lease: 1000,
+        lease: 3000,
         claimTimeout: 900,
       },
     });
@@ -51,7 +51,7 @@ test(
       }),
     );
     inResolver!.call().catch(() => {});
-    await inResolver!.child.message<{ at: string }>(({ at }) => at === 'resolver');
+    await inResolver!.child.message<{ at: string }>(({ at }) => at === 'resolver', SLOW_START);
     await inResolver!.child.kill();
     expect(said(await survivor.call('refuse', 'a'))).toBe('IN_PROGRESS');
 
@@ -68,7 +68,8 @@ test(
         eventually(async () => {
           const answer = said(await survivor.call('refuse', 'a'));
           return answer !== 'IN_PROGRESS' && answer;
-        }),
+        }, SLOW_START),
+        SLOW_START,
       ),
     ).toEqual(replayed(21));
     expect(seen).toHaveLength(1);

@@ -126,8 +126,8 @@ test('a look-up that takes longer than the lease keeps it by renewing', async ()
   const answer = hold();
   let offers = 0;
   const options = {
-    lease: 2100,
-    renewInterval: 500,
+    lease: 4200,
+    renewInterval: 1000,
     ...on(async ({ signal }) => {
       offers += 1;
       await answer.promise;
@@ -137,7 +137,7 @@ test('a look-up that takes longer than the lease keeps it by renewing', async ()
   const [one, two] = [await start({ work: failing, options }), await start({ work: failing, options })];
   await one.call('refuse', 'a');
   const asking = one.call('refuse', 'a');
-  // Every half a second: five of them last longer than one lease.
+  // Every second: five of them last longer than one lease.
   await messages.until('renewed', 5);
   expect(said(await two.call('refuse', 'a'))).toBe('IN_PROGRESS');
   answer.resolve(undefined);

@@ -9,7 +9,7 @@ const service = await startService({
   typeDefs: 'extend type Mutation { refuse(n: Int! = 1): Int @idempotent(mode: LEASE) }',
   resolvers: () => ({ Mutation: { refuse: () => wait('resolver') } }),
   options: {
-    lease: 1000,
+    lease: 3000,
     claimTimeout: 900,
     recoverInterval: 0,
     recover: {

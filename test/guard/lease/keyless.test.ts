@@ -134,7 +134,7 @@ describe('steps keep their rules:', () => {
 });
 
 test('no connection is held between steps, nor without any', async () => {
-  const narrow = await startLeases({ beside: leases, poolSize: 1, acquireTimeout: 300 });
+  const narrow = await startLeases({ beside: leases, poolSize: 1, acquireTimeout: 5000 });
   const [reached, goOn] = [deferred(), deferred()];
   narrow.during = async ({ step, args }) => {
     await step.transaction('a', (tx) => tx.query('select 1'));

@@ -7,7 +7,8 @@ import { deferred, eventually, within } from '../../support/signal.ts';
 import { startLeases } from './leases.ts';
 import type { Leases } from './leases.ts';
 
-const short = { lease: 1200, claimTimeout: 400 };
+const LEASE_MS = 2400;
+const short = { lease: LEASE_MS, claimTimeout: 800 };
 
 let leases: Leases;
 let beside: Leases;
@@ -25,7 +26,7 @@ beforeEach(() => {
 const leaseEndMs = async (of: string): Promise<number> => (await leases.row(of))!.lease_until!.getTime();
 
 test.each<readonly [string, number, number]>([
-  ['a third of the lease', 0, 400],
+  ['a third of the lease', 0, LEASE_MS / 3],
   ['renewInterval', 50, 50],
 ])('while an attempt runs, its lease is renewed at %s', async (_at, renewInterval, expectedMs) => {
   const renewing = await startLeases({ beside: leases, ...short, renewInterval });
@@ -35,7 +36,7 @@ test.each<readonly [string, number, number]>([
   await eventually(async () => (await leases.row(key)) !== undefined);
   const ends = [await leaseEndMs(key)];
   // For longer than the lease would live by itself.
-  while (ends.at(-1)! <= ends[0]! + 1200) {
+  while (ends.at(-1)! <= ends[0]! + LEASE_MS) {
     const last = ends.at(-1)!;
     ends.push(
       await eventually(async () => {
@@ -80,7 +81,7 @@ test('renewals wait for no connection that resolvers hold', async () => {
   const answer = narrow.call('rerun', key);
   await eventually(async () => (await leases.row(key)) !== undefined);
   const first = await leaseEndMs(key);
-  await eventually(async () => (await leaseEndMs(key)) > first + 1200);
+  await eventually(async () => (await leaseEndMs(key)) > first + LEASE_MS);
   goOn.resolve();
   expect((await answer).value).toBe('done');
 });
@@ -88,7 +89,12 @@ test('renewals wait for no connection that resolvers hold', async () => {
 describe('attemptTimeout', () => {
   let bounded: Leases;
   beforeAll(async () => {
-    bounded = await startLeases({ beside: leases, ...short, renewInterval: 50, attemptTimeout: 1210 });
+    bounded = await startLeases({
+      beside: leases,
+      ...short,
+      renewInterval: 50,
+      attemptTimeout: LEASE_MS + 10,
+    });
   });
 
   test('ends the renewals and aborts the signal; when the lease is over, so is the attempt', async () => {
@@ -104,7 +110,7 @@ describe('attemptTimeout', () => {
     const answer = bounded.call('rerun', key);
     const signal = await reached.promise;
     await within(new Promise((resolve) => signal.addEventListener('abort', resolve)));
-    expect((signal.reason as Error).message).toBe('the attempt lasted longer than 1210 ms');
+    expect((signal.reason as Error).message).toBe(`the attempt lasted longer than ${LEASE_MS + 10} ms`);
     // Still nobody else's, until the lease is over.
     expect((await beside.call('rerun', key)).code).toBe('IDEMPOTENCY_IN_PROGRESS');
     const end = await leaseEndMs(key);
@@ -151,7 +157,7 @@ test('H2: a client that disconnects ends neither the work nor the renewals', asy
     await reached.promise;
     request.destroy();
     const first = await leaseEndMs(key);
-    await eventually(async () => (await leaseEndMs(key)) > first + 1200);
+    await eventually(async () => (await leaseEndMs(key)) > first + LEASE_MS);
     const meanwhile = await service.send({ key, query });
     expect([meanwhile.status, meanwhile.code]).toEqual([409, 'IDEMPOTENCY_IN_PROGRESS']);
     goOn.resolve();

@@ -5,11 +5,11 @@ import { beforeAll, expect, test } from 'vitest';
 import { startLeases } from './leases.ts';
 import type { Leases } from './leases.ts';
 
-const LEASE_MS = 400;
+const LEASE_MS = 1200;
 
 let leases: Leases;
 beforeAll(async () => {
-  leases = await startLeases({ lease: LEASE_MS, claimTimeout: 300 });
+  leases = await startLeases({ lease: LEASE_MS, claimTimeout: 1000 });
 });
 
 /** Blocks the event loop, as SIGSTOP does, or a long computation. */
@@ -25,7 +25,7 @@ test.each(['step', 'transaction'] as const)(
     let aborted: boolean | undefined;
     leases.during = async ({ step, signal }) => {
       const begin = (): void => void (began = true);
-      standStill(2 * LEASE_MS);
+      standStill(LEASE_MS + 300);
       await (kind === 'step' ? step('pay', begin) : step.transaction('pay', begin)).finally(() => {
         aborted = signal.aborted;
       });
@@ -41,7 +41,7 @@ test('a process that stood still between its claim and its resolver does not run
   const onMessage = (message: unknown): void => {
     if ((message as { event?: string }).event !== 'claimed') return;
     channel.unsubscribe(onMessage);
-    standStill(2 * LEASE_MS);
+    standStill(LEASE_MS + 300);
   };
   channel.subscribe(onMessage);
   leases.during = () => 'done';

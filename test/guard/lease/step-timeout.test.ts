@@ -27,7 +27,7 @@ test.each<readonly [string, Field, string | undefined]>([
     const waited = step('a', ({ signal }) => untilAborted(signal), { timeout: 300 });
     return pause(50).then(() => {
       collect();
-      return within(waited, { timeoutMs: 3000 });
+      return within(waited);
     });
   };
   expect((await leases.call(field, key)).value).toBe('TimeoutError');

@@ -253,7 +253,7 @@ describe('a transaction that Postgres ends', () => {
 });
 
 test('no connection for it: TRANSACTION_ABORTED, and the step did not run', async () => {
-  const narrow = await startLeases({ beside: leases, poolSize: 1, acquireTimeout: 100 });
+  const narrow = await startLeases({ beside: leases, poolSize: 1, acquireTimeout: 1500 });
   const ran: string[] = [];
   let thrown: unknown;
   narrow.during = ({ step }: Call) =>

@@ -12,6 +12,8 @@ type LeaseMessage = Extract<IdempotencyMessage, { type: 'lease' }>;
 
 let leases: Leases;
 let quick: Leases;
+/** With attempts that may not last long. */
+let brief: Leases;
 let heard: LeaseMessage[];
 let keys = 0;
 let key: string;
@@ -22,7 +24,8 @@ beforeAll(async () => {
   leases = await startLeases({
     recover: { 'Mutation.moved': () => ({ outcome: 'unknown' }) },
   });
-  quick = await startLeases({
+  quick = await startLeases({ beside: leases, lease: 20_000, renewInterval: 100 });
+  brief = await startLeases({
     beside: leases,
     lease: 1000,
     claimTimeout: 400,
@@ -133,15 +136,15 @@ test('a loss that a step finds, once', async () => {
 
 test('an attempt that lasts too long lapses', async () => {
   const never = deferred();
-  quick.during = () => never.promise;
-  await within(quick.call('rerun', key, args));
+  brief.during = () => never.promise;
+  await within(brief.call('rerun', key, args));
   expect(events()).toEqual(['claimed 1', 'lapsed 1', 'lost 1']);
   expectMessages();
 });
 
 test('a renewal that fails, and the lapse, without a loss: the fence decides when there is an answer', async () => {
   const goOn = deferred();
-  const blocked = await startLeases({ beside: leases, lease: 800, claimTimeout: 400, renewInterval: 200 });
+  const blocked = await startLeases({ beside: leases, lease: 3000, claimTimeout: 400, renewInterval: 200 });
   blocked.during = async ({ signal }) => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     goOn.resolve();

@@ -34,9 +34,9 @@ beforeAll(async () => {
     databaseUrl: url,
     options: {
       postgres: proxy.url,
-      commitTimeout: 600,
+      commitTimeout: 1500,
       lockTimeout: 100,
-      probeTimeout: 600,
+      probeTimeout: 1500,
       acquireTimeout: 2000,
       maxResultBytes: 500,
       maxPayloadBytes: 2000,

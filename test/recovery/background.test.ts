@@ -188,7 +188,7 @@ test('a round that cannot reach the database fails, is logged, and the next one 
   const proxy = await startPostgresProxy({ target: url });
   onTestFinished(() => proxy.close());
   const options = { ...on(() => ({ outcome: 'completed', result: 1 })), postgres: proxy.url };
-  const quick = { acquireTimeout: 300, claimTimeout: 300 };
+  const quick = { acquireTimeout: 1500, claimTimeout: 1500 };
   const background = await start({ options: { ...options, ...quick, recoverInterval: 50 } });
   await proxy.refuse();
   proxy.cut();

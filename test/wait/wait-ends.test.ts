@@ -68,7 +68,7 @@ test.each(BOTH)('%s: the client’s going away ends its waiting, and not the wor
   // Nothing is under way any more, though the first call is: a server that closes has nothing to wait for.
   const begun = performance.now();
   await within(waiter.idempotency.close());
-  expect(performance.now() - begun).toBeLessThan(2000);
+  expect(performance.now() - begun).toBeLessThan(8000);
   finish();
   expect(await answer).toEqual(executed(1));
 });
@@ -133,7 +133,7 @@ test.each(BOTH)(
         ...LONG,
         postgres: { connectionString: url, max: 1, application_name: 'waiter' },
         reservedPoolSize: 1,
-        acquireTimeout: 1000,
+        acquireTimeout: 5000,
       },
     });
     const waiting = Array.from({ length: 20 }, () => waiter.call(field, 'a').then(said));
@@ -206,7 +206,7 @@ test('a store that fails meanwhile ends the waiting with what it is', async () =
   const proxy = await startPostgresProxy({ target: url });
   onTestFinished(() => proxy.close());
   const waiter = await start({
-    options: { ...LONG, postgres: proxy.url, acquireTimeout: 300, claimTimeout: 300 },
+    options: { ...LONG, postgres: proxy.url, acquireTimeout: 1500, claimTimeout: 1500 },
   });
   const asked = proxy.on({ from: 'client', sql: /claim_lease/ }, 'observe');
   const waiting = waiter.call('waitLease', 'a').then(said);

@@ -138,7 +138,7 @@ describe('the pool that joins', () => {
   });
 
   test('where every connection is an outer attempt’s, an inner one is refused in time, and the outer goes on', async () => {
-    const narrow = await startCalls({ beside: calls, poolSize: 1, acquireTimeout: 200 });
+    const narrow = await startCalls({ beside: calls, poolSize: 1, acquireTimeout: 1500 });
     const call = { scope: 'alice', key };
     const answer = await narrow.idempotency.guard(call, () =>
       codeOf(narrow.idempotency.guard({ ...call, key: `${key}-inner` }, () => 'never')),

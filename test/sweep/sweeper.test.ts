@@ -91,19 +91,21 @@ describe('a sweep', () => {
 
 describe('the interval', () => {
   test('sweeps by itself, again and again', async () => {
-    await setting.start({ options: { sweepInterval: 20, sweepBatchSize: 2 } });
+    const sweeping = await setting.start({ options: { sweepInterval: 20, sweepBatchSize: 2 } });
     for (const prefix of ['one', 'two']) {
       await setting.seed({ count: 7, prefix, expires: '-1 second' });
       await eventually(async () => (await setting.records()).length === 0, {
         what: `the sweep of ${prefix}`,
       });
     }
+    // Or it would do the work of the next ones.
+    await sweeping.server.stop();
   });
 
   test('goes on after a sweep that failed, and says that it failed', async () => {
     const proxy = await startPostgresProxy({ target: setting.databaseUrl });
     const sweeping = await setting.start({
-      options: { postgres: proxy.url, sweepInterval: 20, acquireTimeout: 500 },
+      options: { postgres: proxy.url, sweepInterval: 20, acquireTimeout: 2000 },
     });
     await proxy.refuse();
     proxy.cut();
@@ -112,6 +114,7 @@ describe('the interval', () => {
     await proxy.healAll();
     await setting.seed({ count: 3, prefix: 'late', expires: '-1 second' });
     await eventually(async () => (await setting.records()).length === 0, { what: 'the next sweep' });
+    await sweeping.server.stop();
     await proxy.close();
   });
 

@@ -100,8 +100,8 @@ test('a failure is told with its event, and waits for its time', async () => {
   const errors: unknown[] = [];
   await setting.add({});
   const relay = setting.relay({
-    backoffMs: 60_000,
-    maxBackoffMs: 3_600_000,
+    backoffMs: 60_000_000,
+    maxBackoffMs: 60_000_000,
     publish: () => {
       throw new Error('down');
     },
@@ -186,8 +186,8 @@ test('one event that fails keeps no other from being published', async () => {
   await setting.add(...many(20));
   const relay = setting.relay({
     batchSize: 5,
-    backoffMs: 60_000,
-    maxBackoffMs: 60_000,
+    backoffMs: 60_000_000,
+    maxBackoffMs: 60_000_000,
     publish: (event: OutboxEvent) => {
       if (payloadOf(event) === 3) throw new Error('no');
     },

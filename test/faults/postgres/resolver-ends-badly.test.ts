@@ -193,8 +193,9 @@ describe('a statement that Postgres cancels', () => {
   it('is never the record statement or COMMIT because of a timeout that the resolver has set', async () => {
     resolver = async ({ tx, insert }) => {
       await tx.query('insert into lingering values (1)');
+      const payment = await insert();
       await tx.query('set local statement_timeout = 60');
-      return insert();
+      return payment;
     };
     await expectOnePayment(service, 'short-timeout', 'executed');
   });

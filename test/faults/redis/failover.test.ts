@@ -29,7 +29,7 @@ beforeAll(async () => {
   proxy = await startPostgresProxy({ target: primary.url });
   const shared = { databaseUrl: proxy.url, redis: redisUrl() };
   // Short timeouts, so that an answer without Postgres comes soon.
-  const options = { redisPrefix: prefix, acquireTimeout: 500, claimTimeout: 500, redisTimeout: 1000 };
+  const options = { redisPrefix: prefix, acquireTimeout: 2000, claimTimeout: 2000, redisTimeout: 1000 };
   service = await startService({ ...shared, options });
   cautious = await startService({ ...shared, options: { ...options, replayWithoutDatabase: false } });
 });

@@ -25,8 +25,8 @@ describe('a frozen Redis (46)', () => {
     const service = await setting.start({ options: { redisTimeout: 50 } });
     const key = newKey();
     setting.redis.freeze();
-    const first = await within(executes(service, { key }), { timeoutMs: 2000, what: 'the first answer' });
-    await within(replays(service, { key }, first), { timeoutMs: 2000, what: 'the replay' });
+    const first = await within(executes(service, { key }), { timeoutMs: 8000, what: 'the first answer' });
+    await within(replays(service, { key }, first), { timeoutMs: 8000, what: 'the replay' });
     expect((await service.send({ key, variables: { amount: 1 } })).status).toBe(422);
     expect(events.names).toContain('failed');
   });
@@ -48,7 +48,7 @@ describe('a frozen Redis (46)', () => {
     const service = await setting.start({ options: { redisTimeout: 50 } });
     setting.redis.freeze();
     const calls = Array.from({ length: 60 }, () => service.send({ key: newKey() }));
-    const replies = await within(Promise.all(calls), { timeoutMs: 5000, what: 'sixty first answers' });
+    const replies = await within(Promise.all(calls), { timeoutMs: 15_000, what: 'sixty first answers' });
     expect(replies.map(({ status }) => status)).toEqual(Array.from({ length: 60 }, () => 200));
     expect(service.runs()).toBe(60);
   });
@@ -71,7 +71,13 @@ describe('a SET that Redis applies after its caller gave up (48)', () => {
 
   test('leaves nothing when its record has expired by then, and the key is new', async () => {
     const service = await setting.start({
-      options: { redisTimeout: 50, transactionTimeout: 300, ttl: 400, commitTimeout: 300, lockTimeout: 200 },
+      options: {
+        redisTimeout: 50,
+        transactionTimeout: 1500,
+        ttl: 1600,
+        commitTimeout: 1000,
+        lockTimeout: 200,
+      },
     });
     const key = newKey();
     setting.redis.freeze();
@@ -95,14 +101,17 @@ describe('a SET that Redis applies after its caller gave up (48)', () => {
 
   test('does not replace the entry that is there by then', async () => {
     const proxy = await startRedisProxy({ target: setting.redis.url });
-    const late = await setting.start({ redis: proxy.url, options: { redisTimeout: 1000 } });
+    const late = await setting.start({
+      redis: proxy.url,
+      options: { redisTimeout: 1000 },
+      pay: ({ insert }) => {
+        proxy.blackhole('client');
+        return insert();
+      },
+    });
     const other = await setting.start();
     const key = newKey();
-    const lookedUp = eventually(() => proxy.counts().commands.includes('GET'));
-    const sent = late.send({ key });
-    await lookedUp;
-    proxy.blackhole('client');
-    await sent;
+    await late.send({ key });
     await eventually(() => proxy.counts().commands.includes('SET'), { what: 'the SET, held by the proxy' });
     const first = await other.send({ key });
     const [name] = await setting.written(1);
@@ -123,8 +132,8 @@ describe('a slow Redis (54)', () => {
     const service = await setting.start({ redis: proxy.url, options: { redisTimeout: 50 } });
     proxy.delay(10_000);
     const key = newKey();
-    const first = await within(executes(service, { key }), { timeoutMs: 3000, what: 'the first answer' });
-    await within(replays(service, { key }, first), { timeoutMs: 3000, what: 'the replay' });
+    const first = await within(executes(service, { key }), { timeoutMs: 8000, what: 'the first answer' });
+    await within(replays(service, { key }, first), { timeoutMs: 8000, what: 'the replay' });
     await proxy.close();
   });
 
@@ -139,7 +148,7 @@ describe('a slow Redis (54)', () => {
       },
     });
     const key = newKey();
-    const first = await within(service.send({ key }), { timeoutMs: 3000, what: 'the answer' });
+    const first = await within(service.send({ key }), { timeoutMs: 8000, what: 'the answer' });
     expect(first.body.data.pay.amount).toBe(100);
     await eventually(() => proxy.counts().commands.includes('SET'));
     expect(await setting.entries()).toEqual([]);
@@ -152,11 +161,11 @@ describe('a slow Redis (54)', () => {
 
   test('answers that come late are not taken for the answers to later lookups', async () => {
     const proxy = await startRedisProxy({ target: setting.redis.url });
-    const service = await setting.start({ redis: proxy.url, options: { redisTimeout: 50 } });
+    const service = await setting.start({ redis: proxy.url, options: { redisTimeout: 300 } });
     const first = await executes(service, { key: 'late-a', user: 'alice' });
     const second = await executes(service, { key: 'late-b', user: 'bob' });
     await setting.written(2);
-    proxy.delay(120);
+    proxy.delay(700);
     for (let round = 0; round < 3; round += 1) {
       await replays(service, { key: 'late-a', user: 'alice' }, first);
       await replays(service, { key: 'late-b', user: 'bob' }, second);

@@ -139,7 +139,8 @@ test('with Postgres down, completed keys replay from Redis, and nothing new runs
 
 test('200 simultaneous retries of a completed key on an empty Redis are one read of Postgres', async () => {
   const postgres = await startPostgresProxy({ target: setting.databaseUrl });
-  await withService({ options: { postgres: postgres.url } }, async (service) => {
+  // So many at once keep one process busy.
+  await withService({ options: { postgres: postgres.url, claimTimeout: 10_000 } }, async (service) => {
     await service.transfer('stampede');
     await setting.written(1);
     await setting.peek.flushall();

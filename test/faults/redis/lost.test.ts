@@ -26,7 +26,7 @@ describe('with Redis absent when the server starts (45)', () => {
 
   test('the server starts, answers and replays from Postgres, and prints nothing', async () => {
     await setting.redis.stop();
-    const service = await within(setting.start(), { timeoutMs: 5000, what: 'the start without Redis' });
+    const service = await within(setting.start(), { what: 'the start without Redis' });
     const key = newKey();
     const first = await executes(service, { key });
     await replays(service, { key }, first);
@@ -83,7 +83,7 @@ describe('when Redis dies (47)', () => {
     await eventually(() => proxy.counts().commands.includes('GET'));
     await setting.redis.kill();
     proxy.cut();
-    const again = await within(retry, { timeoutMs: 5000, what: 'the answer from Postgres' });
+    const again = await within(retry, { what: 'the answer from Postgres' });
     expect(again.body.data).toEqual(first.body.data);
     expect(service.runs()).toBe(1);
     await proxy.close();
@@ -133,7 +133,7 @@ describe('when Redis dies (47)', () => {
 describe('the circuit breaker', () => {
   test('opens when Redis keeps failing, asks nothing of it while open, and closes when it is back', async () => {
     const proxy = await startRedisProxy({ target: setting.redis.url });
-    const service = await setting.start({ redis: proxy.url, options: { redisTimeout: 100 } });
+    const service = await setting.start({ redis: proxy.url, options: { redisTimeout: 500 } });
     const key = newKey();
     const first = await executes(service, { key });
     proxy.blackhole();

@@ -115,7 +115,7 @@ describe("a client of the user's", () => {
     const key = newKey();
     const first = await executes(service, { key });
     setting.redis.freeze();
-    await within(replays(service, { key }, first), { timeoutMs: 3000, what: 'the replay' });
+    await within(replays(service, { key }, first), { timeoutMs: 10_000, what: 'the replay' });
     setting.redis.thaw();
   });
 
@@ -132,7 +132,7 @@ describe("a client of the user's", () => {
     const key = newKey();
     const first = await executes(service, { key });
     setting.redis.freeze();
-    await within(replays(service, { key }, first), { timeoutMs: 3000, what: 'the replay' });
+    await within(replays(service, { key }, first), { timeoutMs: 10_000, what: 'the replay' });
     setting.redis.thaw();
   });
 });

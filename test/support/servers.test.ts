@@ -76,7 +76,7 @@ describe('a private Redis', () => {
   it('freezes, thaws, dies and comes back empty on the same port', async () => {
     const server = await startRedis({ settings: { maxmemory: '3mb' } });
     const client = new Redis(server.url, {
-      commandTimeout: 200,
+      commandTimeout: 1000,
       maxRetriesPerRequest: 0,
       retryStrategy: () => 20,
     });

@@ -43,7 +43,7 @@ afterAll(async () => {
 function open(options: PayoutsOptions['options'] = {}): Promise<Payouts> {
   return openPayouts({
     folder,
-    options: { lease: 900, claimTimeout: 800, acquireTimeout: 300, probeTimeout: 800, ...options },
+    options: { lease: 2400, claimTimeout: 1600, acquireTimeout: 800, probeTimeout: 1600, ...options },
     payout: (current, key) => payout(current, key),
     write: (current) => write(current),
   });
@@ -213,7 +213,7 @@ test('closed with an attempt under way: the next to open the folder need not wai
   const first = payouts.call('payout', 'closed');
   await begun.promise;
   await within(payouts.end());
-  expect(await within(first, { timeoutMs: 5000 })).toBe('IDEMPOTENCY_LEASE_LOST');
+  expect(await within(first, { timeoutMs: 10_000 })).toBe('IDEMPOTENCY_LEASE_LOST');
   payouts = await open({ lease: 60_000 });
   late.resolve();
   const begunAt = performance.now();

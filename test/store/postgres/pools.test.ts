@@ -243,7 +243,7 @@ describe('when every connection is taken', () => {
     const { pay, entered, open } = gate();
     const pool = new pg.Pool({ connectionString: url, max: 1 });
     onTestFinished(() => pool.end());
-    const service = await start({ pay, options: { postgres: pool, acquireTimeout: 500 } });
+    const service = await start({ pay, options: { postgres: pool, acquireTimeout: 1500 } });
     const first = service.send({ key: newKey(), ...waiting });
     await eventually(() => entered() === 1);
     const late = await service.send({ key: newKey() });

@@ -52,7 +52,7 @@ describe('the COMMIT whose answer is lost', () => {
   });
 
   test('is not known while the store’s own connections are down; the retry replays', async () => {
-    const impatient = await stage.start({ probeTimeout: 300, acquireTimeout: 300, claimTimeout: 300 });
+    const impatient = await stage.start({ probeTimeout: 600, acquireTimeout: 1000, claimTimeout: 1000 });
     const held = stage.libraryProxy.on(COMMITTED, 'hold');
     const reply = pay(impatient, 'blind');
     await held.matched;

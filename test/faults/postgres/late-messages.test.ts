@@ -26,7 +26,11 @@ describe.each(['with the lock', 'with a lock that everybody gets'] as const)('%s
     if (lockless) await grantEverybody(database.url);
     proxy = await startPostgresProxy({ target: database.url });
     const options = { ...shortTimeouts, migrate: false };
-    late = await startService({ databaseUrl: database.url, options: { ...options, postgres: proxy.url } });
+    late = await startService({
+      databaseUrl: database.url,
+      // Its COMMIT is not given up while others wait for it.
+      options: { ...options, postgres: proxy.url, commitTimeout: 3000 },
+    });
     other = await startService({ databaseUrl: database.url, options });
     slow = await slowCommits(database.url);
   });
@@ -85,16 +89,21 @@ describe.each(['with the lock', 'with a lock that everybody gets'] as const)('%s
 
   if (lockless)
     it('a duplicate whose record waits for the winner gets the winner’s answer', async () => {
+      const patient = await startService({
+        databaseUrl: database.url,
+        options: { ...shortTimeouts, migrate: false, lockTimeout: 4000, commitTimeout: 8000 },
+      });
       await slow.hold();
       const first = pay(late, 'winner');
       await slow.reached();
-      const duplicate = pay(other, 'winner');
+      const duplicate = pay(patient, 'winner');
       await recordStatementWaits(database.url);
       await slow.release();
       const [winner, loser] = await Promise.all([first, duplicate]);
       expect([winner, loser].map(outcomeOf)).toEqual(['executed', 'replayed']);
       expect(loser.body.data).toEqual(winner.body.data);
       await expectOnePayment(other, 'winner', 'replayed');
+      await patient.stop();
     });
 });
 

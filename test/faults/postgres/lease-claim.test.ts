@@ -61,7 +61,7 @@ describe('a claim whose answer is lost', () => {
     expect([reply.status, reply.code]).toEqual([503, 'IDEMPOTENCY_STORE_UNAVAILABLE']);
     expect(reply.body.errors[0].extensions.retryable).toBe(true);
     expect(service.attempts(key)).toEqual([]);
-    await transferUntil(service, key, 'executed', { timeoutMs: 3000 });
+    await transferUntil(service, key, 'executed', { timeoutMs: 15_000 });
     lost.release();
     await expectOneOutcome(service, records, key);
     expect(service.attempts(key)).toEqual([1]);
@@ -78,9 +78,12 @@ describe('a claim whose answer is lost', () => {
   it('is given up though that is not answered at first either', async () => {
     onAnswer(proxy, messages.claim, 'cut-before');
     proxy.on(messages.release, 'cut-before', 2);
+    const third = proxy.on(messages.release, 'hold');
     expect(outcomeOf(await service.transfer('release-lost'))).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
+    await third.matched;
     expect(await records.of('release-lost')).toMatchObject({ state: 'pending' });
-    await transferUntil(other, 'release-lost', 'executed', { timeoutMs: 3000 });
+    third.release();
+    await transferUntil(other, 'release-lost', 'executed', { timeoutMs: 15_000 });
   });
 });
 
@@ -110,7 +113,7 @@ describe('a claim whose message is lost', () => {
     const late = proxy.on({ from: 'server' }, 'observe');
     held.release();
     await late.matched;
-    await transferUntil(other, 'late-alone', 'executed', { timeoutMs: 3000 });
+    await transferUntil(other, 'late-alone', 'executed', { timeoutMs: 15_000 });
     await expectOneOutcome(service, records, 'late-alone');
     expect(service.attempts('late-alone')).toEqual([]);
   });
@@ -125,7 +128,7 @@ describe('the connection of an unanswered claim', () => {
       expect(reply.body.data.transfer).toBe(`${key} done in attempt 1`);
     }
     held.release();
-    await transferUntil(service, 'poisoned', 'executed', { timeoutMs: 3000 });
+    await transferUntil(service, 'poisoned', 'executed', { timeoutMs: 15_000 });
   });
 });
 
@@ -161,7 +164,7 @@ describe('a record whose row another session holds', () => {
     } finally {
       await client.query('rollback');
     }
-    await transferUntil(service, key, 'executed', { timeoutMs: 3000 });
+    await transferUntil(service, key, 'executed', { timeoutMs: 15_000 });
     expect(service.attempts(key)).toEqual([1]);
   });
 });
@@ -179,7 +182,7 @@ describe('a takeover whose answer is lost', () => {
     expect(service.attempts('taken')).toEqual([1]);
     const { body } = await transferUntil(service, 'taken', 'executed', {
       field: 'transferAgain',
-      timeoutMs: 3000,
+      timeoutMs: 15_000,
     });
     const [, attempt] = service.attempts('taken') as [number, number];
     // The takeover had arrived, and counts.

@@ -40,15 +40,7 @@ beforeAll(async () => {
   });
   impatient = await startLeaseService({
     databaseUrl: database.url,
-    options: {
-      ...shortLease,
-      postgres: proxy.url,
-      acquireTimeout: 200,
-      claimTimeout: 200,
-      lockTimeout: 100,
-      commitTimeout: 200,
-      probeTimeout: 200,
-    },
+    options: { ...shortLease, postgres: proxy.url, probeTimeout: 600 },
   });
   records = await openRecords(database.url);
 });

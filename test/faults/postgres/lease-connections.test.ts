@@ -14,7 +14,6 @@ import {
   openRecords,
   outcomeOf,
   type Records,
-  shortLease,
   shortTimeouts,
   startLeaseService,
   watchLeases,
@@ -24,6 +23,8 @@ let database: TestDatabase;
 let records: Records;
 let events: LeaseEvents;
 const services: LeaseService[] = [];
+/** So many requests at once keep one process busy. */
+const patient = { ...shortTimeouts, poolSize: 5, acquireTimeout: 20_000, claimTimeout: 10_000 };
 
 beforeAll(async () => {
   database = await createDatabase({ migrated: true });
@@ -57,8 +58,9 @@ it.each(['own', 'caller’s'] as const)(
     const service = await start({
       databaseUrl: database.url,
       options: {
-        ...shortLease,
-        acquireTimeout: 400,
+        ...shortTimeouts,
+        lease: 2400,
+        renewInterval: 300,
         reservedPoolSize: 1,
         ...(whose === 'own' ? { poolSize: 1 } : { postgres: pool }),
       },
@@ -83,7 +85,7 @@ it.each(['own', 'caller’s'] as const)(
     // Nobody gets the connection now, for longer than the lease.
     expect(outcomeOf(await service.transfer('another'))).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
     const before = events.count(key, 'renewed');
-    await eventually(() => events.count(key, 'renewed') >= before + 4);
+    await eventually(() => events.count(key, 'renewed') >= before + 9);
     gate.resolve();
     expect(outcomeOf(await reply)).toBe('executed');
     expect(await records.of(key)).toMatchObject({ state: 'completed', outcome: 'result' });
@@ -101,11 +103,11 @@ describe('fifty duplicates of a running call', () => {
     const proxy = await startPostgresProxy({ target: database.url });
     const service = await start({
       databaseUrl: database.url,
-      options: { ...shortTimeouts, postgres: proxy.url, poolSize: 5, acquireTimeout: 20_000 },
+      options: { ...patient, postgres: proxy.url },
     });
     const other = await start({
       databaseUrl: database.url,
-      options: { ...shortTimeouts, poolSize: 5, acquireTimeout: 20_000, claimTimeout: 10_000 },
+      options: patient,
     });
     const gate = deferred();
     service.resolveWith(async (call) => {
@@ -135,8 +137,8 @@ describe('fifty duplicates of a running call', () => {
 
   it('with a new key run once, whichever process they reach', async () => {
     const two = [
-      await start({ databaseUrl: database.url, options: { ...shortTimeouts, poolSize: 5 } }),
-      await start({ databaseUrl: database.url, options: { ...shortTimeouts, poolSize: 5 } }),
+      await start({ databaseUrl: database.url, options: patient }),
+      await start({ databaseUrl: database.url, options: patient }),
     ] as const;
     const replies = await Promise.all(
       two.flatMap((service) => Array.from({ length: 25 }, () => service.transfer('burst'))),
@@ -153,8 +155,8 @@ describe('fifty duplicates of a running call', () => {
 describe('fifty retries of an abandoned call', () => {
   it('take it over once, whichever process they reach', async () => {
     const two = [
-      await start({ databaseUrl: database.url, options: { ...shortTimeouts, poolSize: 5 } }),
-      await start({ databaseUrl: database.url, options: { ...shortTimeouts, poolSize: 5 } }),
+      await start({ databaseUrl: database.url, options: patient }),
+      await start({ databaseUrl: database.url, options: patient }),
     ] as const;
     two[0].resolveWith(() => {
       throw new Error('who knows');
@@ -175,10 +177,11 @@ describe('fifty retries of an abandoned call', () => {
 describe('a look at an abandoned call that is overtaken', () => {
   it('by the completion of its holder takes nothing over: the completed record stands', async () => {
     const proxy = await startPostgresProxy({ target: database.url });
-    const holder = await start({ databaseUrl: database.url, options: shortLease });
+    // It renews its lease only long after this.
+    const holder = await start({ databaseUrl: database.url, options: shortTimeouts });
     const looker = await start({
       databaseUrl: database.url,
-      options: { ...shortLease, postgres: proxy.url, claimTimeout: 800 },
+      options: { ...shortTimeouts, postgres: proxy.url, claimTimeout: 10_000 },
     });
     await looker.transfer('warm');
     const gate = deferred();

@@ -30,7 +30,7 @@ beforeAll(async () => {
   address = await startPostgresProxy({ target: primary.url });
   service = await startLeaseService({
     databaseUrl: address.url,
-    options: { ...shortTimeouts, migrate: true, lease: 8000, renewInterval: 200, probeTimeout: 8000 },
+    options: { ...shortTimeouts, migrate: true, lease: 20_000, renewInterval: 200, probeTimeout: 15_000 },
   });
   service.resolveWith((call) => {
     if (call.key === 'open') throw new Error('who knows');

@@ -30,7 +30,7 @@ beforeAll(async () => {
   service = await startLeaseService({
     databaseUrl: postgres.url,
     // Long enough for a restart.
-    options: { ...shortTimeouts, migrate: true, lease: 6000, renewInterval: 400, probeTimeout: 8000 },
+    options: { ...shortTimeouts, migrate: true, lease: 20_000, renewInterval: 400, probeTimeout: 15_000 },
   });
   records = await openRecords(postgres.url);
 });
@@ -185,7 +185,7 @@ describe('a synchronous standby that is not there', () => {
     expect(outcomeOf(await service.transfer('claim-hangs'))).toBe('IDEMPOTENCY_IN_PROGRESS');
     expect(service.attempts('claim-hangs')).toEqual([]);
     await configure(present);
-    await transferUntil(service, 'claim-hangs', 'executed', { timeoutMs: 4000 });
+    await transferUntil(service, 'claim-hangs', 'executed', { timeoutMs: 10_000 });
     expect(service.attempts('claim-hangs')).toEqual([1]);
   });
 

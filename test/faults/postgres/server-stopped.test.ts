@@ -19,7 +19,8 @@ beforeAll(async () => {
   proxy = await startPostgresProxy({ target: postgres.url });
   service = await startService({
     databaseUrl: postgres.url,
-    options: { ...shortTimeouts, postgres: proxy.url },
+    // Long enough for a restart.
+    options: { ...shortTimeouts, postgres: proxy.url, probeTimeout: 15_000 },
     pay: (call) => resolver(call),
   });
 });

@@ -48,7 +48,7 @@ test('pay-button.tsx: two clicks are one payment, and after no answer the same k
     const place = document.createElement('div');
     const children = createElement(PayButton, { amountCents: 5 });
     createRoot(place).render(createElement(ApolloProvider, { client, children }));
-    return { place, button: await vi.waitUntil(() => place.querySelector('button')) };
+    return { place, button: await vi.waitUntil(() => place.querySelector('button'), 10_000) };
   }
   const says = (place: Place, text: string): Promise<unknown> =>
     vi.waitUntil(() => place.textContent === text, 10_000);

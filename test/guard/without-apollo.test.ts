@@ -237,5 +237,5 @@ test('`await using` closes what a call opened', async () => {
     });
     expect(await connections()).toBeGreaterThan(0);
   }
-  await expect.poll(connections).toBe(0);
+  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
 });

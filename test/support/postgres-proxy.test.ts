@@ -107,6 +107,8 @@ describe('one chosen message', () => {
     await held.matched;
     await insert;
     expect(await count()).toBe(1);
+    // Its BEGIN was passed on, and may still be under way.
+    await eventually(async () => (await sessions())[0] === 'idle in transaction');
     expect(await sessions()).toEqual(['idle in transaction']);
     held.release();
     await Promise.all(rest);

@@ -43,7 +43,7 @@ describe('the promise', () => {
     const hook = await renderPay(createClient({ ...wire, retries: { attempts: 1 } }));
     await act(async () => void hook.current()[0]({ variables: { amount: 1 } }));
     await act(async () => wire.sent[0]!.lose());
-    await vi.waitFor(() => expect(hook.current()[1].status.state).toBe('unknown'));
+    await vi.waitFor(() => expect(hook.current()[1].status.state).toBe('unknown'), 10_000);
     // Rejections are reported when the microtasks are done.
     await new Promise((resolve) => setImmediate(resolve));
     process.off('unhandledRejection', unhandled);

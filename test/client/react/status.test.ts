@@ -90,10 +90,10 @@ test('no render shows the answer of one call with the status of another', async 
     () => wire.sent[2]!.answer(paid),
   ]) {
     const call = hook.current()[0]({ variables: { amount: 100 } });
-    await vi.waitFor(() => expect(hook.current()[1].status.state).toBe('sending'));
+    await vi.waitFor(() => expect(hook.current()[1].status.state).toBe('sending'), 10_000);
     happen();
     await call.catch(() => undefined);
-    await vi.waitFor(() => expect(hook.current()[1].status.state).not.toBe('sending'));
+    await vi.waitFor(() => expect(hook.current()[1].status.state).not.toBe('sending'), 10_000);
   }
   const seen = hook.renders.map(([, { status, loading, data, error }]) =>
     [status.state, loading && 'loading', data && 'data', error && 'error'].filter(Boolean).join(' '),

@@ -146,7 +146,7 @@ test('a text that never ends is read to its end, in time that grows with its len
   ]) {
     const started = performance.now();
     expect(transactionCommandIn(`${opening}${'x;commit '.repeat(10_000)}`) ?? 'COMMIT').toBe('COMMIT');
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(5000);
   }
 });
 

@@ -71,9 +71,9 @@ export function done({ key, attempt }: Pick<TransferCall, 'key' | 'attempt'>): s
 export const shortTimeouts = {
   migrate: false,
   acquireTimeout: 1000,
-  claimTimeout: 500,
+  claimTimeout: 800,
   lockTimeout: 300,
-  commitTimeout: 600,
+  commitTimeout: 900,
   probeTimeout: 4000,
   transactionTimeout: 10_000,
   drainTimeout: 300,

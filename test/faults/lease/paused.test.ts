@@ -15,7 +15,7 @@ import { STALL, STAND_AT } from './standing.ts';
 import type { TransferChild } from './transfer-child.ts';
 import type { Policy, Transfer } from './transfer.ts';
 
-const LEASE_MS = 1500;
+const LEASE_MS = 2500;
 const CONNECTIONS = 30;
 
 let database: TestDatabase;
@@ -123,7 +123,10 @@ describe('a process that is stopped for three leases, and continued', () => {
         held: { answers },
       },
     ] of held.entries()) {
-      const got = await within(answers, { what: `the answers to those who called it at ${place}` });
+      const got = await within(answers, {
+        timeoutMs: 30_000,
+        what: `the answers to those who called it at ${place}`,
+      });
       for (const [at, call] of calls.entries()) {
         stopped.set(nameOf(place, settlements[at]!), {
           call,
@@ -132,7 +135,7 @@ describe('a process that is stopped for three leases, and continued', () => {
         });
       }
     }
-  });
+  }, 180_000);
 
   afterAll(() => child.close());
 

@@ -130,7 +130,13 @@ describe('abandoned: RERUN', () => {
     const proxy = await startPostgresProxy({ target: url });
     onTestFinished(() => proxy.close());
     const aborted = hold<string>();
-    const quick = { lease: 900, claimTimeout: 800, commitTimeout: 500, lockTimeout: 200, probeTimeout: 500 };
+    const quick = {
+      lease: 2400,
+      claimTimeout: 1600,
+      commitTimeout: 1500,
+      lockTimeout: 400,
+      probeTimeout: 1500,
+    };
     const owner = await start({
       databaseUrl: url,
       options: { ...quick, postgres: proxy.url },

@@ -75,7 +75,7 @@ export async function startExample(options: ExampleServerOptions): Promise<Examp
   });
   let url: string;
   try {
-    url = await within(Promise.race([ready.promise, ended]), { timeoutMs: 30_000, what: 'its ready line' });
+    url = await within(Promise.race([ready.promise, ended]), { timeoutMs: 50_000, what: 'its ready line' });
   } catch (cause) {
     child.kill('SIGKILL');
     throw new Error(`The server did not start:\n${output}`, { cause });
@@ -87,7 +87,7 @@ export async function startExample(options: ExampleServerOptions): Promise<Examp
     send: (call) => post(url, call),
     async end(signal) {
       child.kill(signal);
-      await within(exited, { what: `the end of the server by ${signal}` });
+      await within(exited, { timeoutMs: 25_000, what: `the end of the server by ${signal}` });
     },
   };
 }

@@ -13,7 +13,6 @@ import { parseArgs } from 'node:util';
 import { startPostgres } from '../test/support/postgres-server.ts';
 import { startRedis } from '../test/support/redis-server.ts';
 import { measure, send } from './load.ts';
-import { forkBench } from './outbox/fork-bench.ts';
 import { reportRelay } from './outbox/report-relay.ts';
 import type { Ports } from './server.ts';
 
@@ -32,7 +31,7 @@ interface Variant {
   readonly about: string;
   /** Whether resolvers write through `idempotency.pool`, and not through the transaction that they are given. */
   readonly joins?: boolean;
-  readonly port: (ports: Ports & { readonly events: number }) => number;
+  readonly port: (ports: Ports) => number;
   readonly field: string;
   readonly keys: 'none' | 'new' | 'known';
 }
@@ -63,8 +62,8 @@ const all: readonly Variant[] = [
   {
     name: 'first.event',
     about: 'first execution, Postgres only, with one event',
-    port: ({ events }) => events,
-    field: 'pay',
+    port: ({ postgres }) => postgres,
+    field: 'payAndTell',
     keys: 'new',
   },
   {
@@ -138,16 +137,14 @@ const startServer = (joins: boolean): ChildProcess =>
 const server = startServer(false);
 const [ports] = (await once(server, 'message')) as [Ports];
 const joining = startServer(true);
-const serverWithEvents = forkBench('event-server.ts', { BENCH_DATABASE_URL: postgres.url });
 
 try {
   const [joinedPorts] = (await once(joining, 'message')) as [Ports];
-  const [events] = (await once(serverWithEvents, 'message')) as [number];
   const rates = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
   let next = 0;
   const load = (variant: Variant, seconds: number): Promise<number> =>
     measure({
-      port: variant.port({ ...(variant.joins === true ? joinedPorts : ports), events }),
+      port: variant.port(variant.joins === true ? joinedPorts : ports),
       connections: Number(options.connections),
       seconds,
       body: bodyOf(variant.field),
@@ -176,7 +173,6 @@ try {
 } finally {
   server.kill();
   joining.kill();
-  serverWithEvents.kill();
   await redis.remove();
   await postgres.remove();
 }
@@ -191,10 +187,14 @@ function report(rates: ReadonlyMap<string, readonly number[]>, relay: number | u
     if (name === 'first.joined' || name === 'first.event') return 'first.postgres';
     return name.startsWith('replay') || name === 'noop' ? 'noop' : 'bare';
   };
-  const median = (name: string): number =>
-    rates.get(name)!.toSorted((a, b) => a - b)[rates.get(name)!.length >> 1]!;
-  const ratio = (name: string): number =>
-    !rates.has(base(name)) ? Number.NaN : Math.round((median(name) / median(base(name))) * 1000) / 1000;
+  const median = (name: string): number => medianOf(rates.get(name)!);
+  // Of what ran in the same round: a machine that is slower for a while is so for both.
+  const ratio = (name: string): number => {
+    const ofBase = rates.get(base(name));
+    if (ofBase === undefined) return Number.NaN;
+    const ratios = rates.get(name)!.map((rate, round) => rate / ofBase[round]!);
+    return Math.round(medianOf(ratios) * 1000) / 1000;
+  };
   const { connections, rounds, seconds } = options;
   console.log(
     `\n${connections} connections, ${rounds} rounds of ${seconds} s in turn, median; Node ${process.version}, ${cpus().length} cores for load, server, Postgres and Redis.\n`,
@@ -211,4 +211,8 @@ function report(rates: ReadonlyMap<string, readonly number[]>, relay: number | u
     if (relay !== undefined) ratios['relay.redis'] = relay;
     writeFileSync(options.json, `${JSON.stringify({ ratios }, null, 2)}\n`);
   }
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }

@@ -82,6 +82,7 @@ async function start(redis: string | false): Promise<number> {
        type Mutation {
          bare(amount: Int!): Payment!
          pay(amount: Int!): Payment! @idempotent
+         payAndTell(amount: Int!): Payment! @idempotent
          handwritten(amount: Int!): Payment!
          wire(amount: Int!): Payment! @idempotent(mode: LEASE)
          noop(amount: Int!): Int!
@@ -97,6 +98,12 @@ async function start(redis: string | false): Promise<number> {
           const { rows } = joined
             ? await joined.query(INSERT, [amount])
             : await idempotency.current(info).tx.query(INSERT, [amount]);
+          return rows[0] as unknown;
+        },
+        payAndTell: async (_: unknown, { amount }: Arguments, __: unknown, info: GraphQLResolveInfo) => {
+          const { tx, outbox } = idempotency.current(info);
+          const { rows } = await tx.query(INSERT, [amount]);
+          outbox.add({ topic: 'payment.captured', payload: rows[0] });
           return rows[0] as unknown;
         },
       },

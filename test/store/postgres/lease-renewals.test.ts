@@ -29,5 +29,8 @@ test('every renewal is heap-only', async () => {
     const counts = await updates(client);
     return counts.all >= RENEWALS && counts;
   });
-  expect(counted).toEqual({ all: RENEWALS, hot: RENEWALS });
+  expect(counted.all).toBe(RENEWALS);
+  // A page that old versions fill up, because autovacuum has a snapshot just then, is left for another once. Were an
+  // index touched, none would be heap-only.
+  expect(counted.hot).toBeGreaterThan(RENEWALS - 5);
 });
